@@ -225,7 +225,7 @@ def __getattr__(name: str) -> object:
         if name in names:
             found = getattr(import_module(home), name)
             if home in _SHOWN:
-                import_module("clearhead.drawing.in_notebooks")  # so that notebooks show what they give (notebook.py)
+                import_module("clearhead.drawing.in_notebooks")  # so that notebooks can show results (notebook.py)
             return found
     raise AttributeError(f"module 'clearhead' has no attribute {name!r}")
 

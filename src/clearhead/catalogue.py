@@ -17,19 +17,19 @@ from importlib.resources import files
 FIELD = re.compile(r"\{(\d+)(?:!([rt]))?\}")
 ENTRY = re.compile(r'^((?:#.*\n)*)msgid ((?:".*"\n)+)msgstr ((?:".*"(?:\n|\Z))+)', re.MULTILINE)
 ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "r": "\r"}
-COUNTED = re.compile(r"\{0\} [a-z][a-z -]*s")  # of which there may be one: {0} tokens
+COUNTED = re.compile(r"\{0\} [a-z][a-z -]*s")  # matches the singular too: "1 token"
 NUMBER = r"[\d.,]+"
-ANY, FIRST = "( *(?:(?!  ).)*?)", "((?:(?!  |: |; ).)*?)"  # what columns and places stand apart from is no one field
+ANY, FIRST = "( *(?:(?!  ).)*?)", "((?:(?!  |: |; ).)*?)"  # no field spans a column gap, nor the first ": " or "; "
 QUOTED = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^'"\s]*|[(\[{].*?[)\]}])"""
 PREFIXES = ("error: ", "warning: ", "note: ")  # how lines on standard error begin
-CLAUSE = " ,;("  # how a message begins that follows another
+CLAUSE = " ,;("  # first characters of a message appended to another
 MARKS = (("\n", "\n"), ("; ", "；"), (": ", "："), (", ", "，"), (" or ", "或"), (" and ", "和"))
 ASIDE = re.compile(r"(.*) \((.*)\)", re.DOTALL)
 LETTERS = 5  # templates with fewer, such as "{0} and {1}", are tried last
 
 
 def entries(text: str) -> Iterator[tuple[str, str]]:
-    """Each message of a .po file with its translation; not those that are fuzzy or have none."""
+    """Each message of a .po file with its translation, skipping fuzzy and untranslated ones."""
     for comments, message, translation in ENTRY.findall(text):
         if "\n#, fuzzy" not in "\n" + comments:
             found = _unquoted(message), _unquoted(translation)
@@ -52,12 +52,12 @@ class Template:
 
     @property
     def letters(self) -> int:
-        """How many letters it has outside its fields."""
+        """The number of letters outside the fields."""
         return sum(each.isalpha() for literal in self.literals for each in literal)
 
     @property
     def length(self) -> int:
-        """How many characters it has outside its fields."""
+        """The number of characters outside the fields."""
         return sum(map(len, self.literals))
 
     @classmethod
@@ -66,7 +66,7 @@ class Template:
         return cls(text, chinese, tuple(filter(None, FIELD.split(text)[::3])))
 
     def fields(self, message: str) -> tuple[str, ...] | None:
-        """What stands in the fields of this message; None if it has another form."""
+        """The values of the fields in this message; None if it does not match."""
         found = _pattern(self.text).fullmatch(message)
         return None if found is None else found.groups()
 
@@ -95,7 +95,7 @@ class Catalogue:
         self._clauses = [*(each for each in templates if each.text[0] in CLAUSE), *clauses]
 
     def line(self, text: str) -> str:
-        """The translation of a message, or of the parts of it that have one; what has none stays."""
+        """Translates a message, or those of its parts that have a translation; the rest stays as it is."""
         for kind in PREFIXES:
             if text.startswith(kind):
                 return self._field(kind) + self.line(text.removeprefix(kind))
@@ -115,7 +115,7 @@ class Catalogue:
         )
 
     def _strongest(self, text: str) -> str | None:
-        """The translation by the template with the most text: of all of this, or of the fault behind its place."""
+        """Translates by the longest matching template, of the whole text or of the fault after its place."""
         whole = self._first(self._strong, text)
         if whole is None:
             return None
@@ -126,7 +126,7 @@ class Catalogue:
         return self._filled(*whole)
 
     def _of(self, templates: list[Template], text: str) -> str | None:
-        """The translation by the first template that a text has the form of."""
+        """Translates by the first template that matches."""
         found = self._first(templates, text)
         return None if found is None else self._filled(*found)
 
@@ -150,7 +150,7 @@ class Catalogue:
         return FIELD.sub(field, template.chinese)
 
     def _with_clause(self, text: str, *, weak: bool) -> str | None:
-        """The translation of a text and a clause put behind it."""
+        """Translates a text with a clause appended to it."""
         for clause in self._clauses:
             start = text.find(clause.literals[0], 1)
             if start > 0 and (clause.letters < LETTERS) == weak:
@@ -160,7 +160,7 @@ class Catalogue:
         return None
 
     def _items(self, text: str) -> str | None:
-        """The translation of lines, sentences or items put together, or of a place and a fault."""
+        """Translates joined lines, sentences or items one by one, or a place and its fault."""
         for mark, chinese in MARKS:
             parts = text.split(mark) if mark != ": " else _place_and_fault(text)
             spoken = [self._field(part) for part in parts] if len(parts) > 1 else parts
@@ -175,7 +175,7 @@ class Catalogue:
 
 
 def _place_and_fault(text: str) -> list[str]:
-    """The text before the first colon that is in no parentheses, and after it."""
+    """The text before and after the first colon outside parentheses; the whole text if there is none."""
     start = text.find(": ")
     while start > 0 and text.count("(", 0, start) != text.count(")", 0, start):
         start = text.find(": ", start + 1)

@@ -16,7 +16,7 @@ class ClearheadError(Exception):
 class OptionError(ClearheadError):
     """A bad value from the caller: an unknown name, a number out of range, options that exclude each other.
 
-    So is an empty text where one is looked at, and one without a mask where masks are filled.
+    Also a text that cannot be used: an empty one to look at, or one without a mask to fill.
 
     option: the argument that the message begins with, if any; the command writes it as it is typed, --top-k.
     """
@@ -41,7 +41,7 @@ class RequestError(ClearheadError):
 
 
 class TextError(ClearheadError):
-    """Text that was read is missing, empty, binary, wrongly encoded or too short; or any text does not fit the model.
+    """Text is missing, empty, binary, wrongly encoded or too short to use, or does not fit the model.
 
     It does not fit if it is too long, or has characters the tokenizer lacks.
     """
@@ -95,7 +95,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def unread(fault: Exception) -> str:
-    """Why JSON or TOML could not be read, also where Python names only a limit of its own."""
+    """Why JSON or TOML could not be read, in plain words where Python names only a limit of its own."""
     if isinstance(fault, RecursionError):
         return "its brackets are nested too deeply"
     if "int_max_str_digits" in str(fault):

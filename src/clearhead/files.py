@@ -46,7 +46,7 @@ def cache_folder(given: Path | None = None) -> Path:
     place = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "clearhead")
     try:
         return place.expanduser()
-    except RuntimeError as error:  # so pathlib says that there is no such home
+    except RuntimeError as error:  # how pathlib reports a missing home folder
         raise WriteError(f"{place}: there is no such home folder; set CLEARHEAD_CACHE to a folder") from error
 
 
@@ -100,7 +100,7 @@ def writing(path: Path, *, replaced: bool = False) -> Generator[None]:
 
 
 def no_folder(path: Path) -> tuple[str, str]:
-    """What to say of a file whose folder is missing: why it cannot be written, and the way out."""
+    """Why a file whose folder is missing cannot be written, and the way out."""
     return f"there is no folder {path.parent}", "create it, or choose another place"
 
 
@@ -111,9 +111,9 @@ def make_folder(path: Path) -> None:
 
 
 class _Written(FileIO):
-    """A new file without a buffer. A failed write raises WriteError about the file it will replace.
+    """A new unbuffered file. A failed write raises WriteError about the file it will replace.
 
-    So a block can tell it from an OSError of what it reads.
+    This tells it apart from an OSError in whatever the block reads.
     """
 
     def __init__(self, temporary: Path, path: Path) -> None:

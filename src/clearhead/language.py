@@ -1,8 +1,8 @@
 """The language that clearhead speaks: English, or Chinese where the reader asks for it.
 
-Code is written in English: errors, lines, labels. ``spoken`` gives what a reader sees of it. The command line passes
-everything it prints through it; drawings pass their words, not the texts they show. ``make docs`` collects the messages
-from the code, and the Chinese is in locale/zh/LC_MESSAGES/clearhead.po.
+The code's errors, lines and labels are in English, and ``spoken`` translates them for the reader. The command line
+passes everything it prints through it; drawings pass their own words, not the texts they show. ``make docs`` collects
+the messages from the code, and the Chinese is in locale/zh/LC_MESSAGES/clearhead.po.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _asked: ContextVar[str | None] = ContextVar("language", default=None)
 
 
 def check_language(language: str | None, name: str = "language") -> None:
-    """Raises OptionError for a language that there are no messages in; None is not a choice."""
+    """Raises OptionError for a language without messages; None, no choice, is allowed."""
     if language is not None and language not in LANGUAGES:
         raise OptionError(f"{name} {language!r} is not known; take {' or '.join(LANGUAGES)}")
 
@@ -46,9 +46,9 @@ def current() -> str:
 
 @contextmanager
 def speaking(language: str | None) -> Generator[None]:
-    """Inside the block this language is spoken, whatever the environment says; None changes nothing.
+    """Speaks this language inside the block, whatever the environment says; None changes nothing.
 
-    Raises OptionError for another than en and zh.
+    Raises OptionError for a language other than en and zh.
     """
     check_language(language)
     token = _asked.set(language or _asked.get())
@@ -59,7 +59,7 @@ def speaking(language: str | None) -> Generator[None]:
 
 
 def mark(text: str) -> str:
-    """What stands between two parts of a line, ``": "``, ``", "`` or ``"; "``, in the current language."""
+    """A mark between two parts of a line, ``": "``, ``", "`` or ``"; "``, in the current language."""
     if current() == "en":
         return text
     from clearhead.catalogue import MARKS

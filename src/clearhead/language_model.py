@@ -88,7 +88,7 @@ class LanguageModel:
 
     @property
     def abilities(self) -> frozenset[str]:
-        """The network's; "pairs" only if the tokenizer has something to put between two texts."""
+        """The network's abilities, without "pairs" if the tokenizer has nothing to put between two texts."""
         pairs = self._tokenizer is not None and self._tokenizer.parts_pairs
         return self.network.abilities if pairs else self.network.abilities - {"pairs"}
 
@@ -131,13 +131,13 @@ class LanguageModel:
 
     @property
     def languages(self) -> dict[str, int]:
-        """The ids of the tokens for languages, by code, of a model that translates between many; else empty."""
+        """The ids of the language tokens by code, in a model that translates between many languages; else empty."""
         return {} if self._tokenizer is None else self._tokenizer.languages
 
     def with_languages(self, *, source: str | None = None, target: str | None = None) -> LanguageModel:
-        """The same model, which translates from and into the languages of these codes; None: what its folder says.
+        """The same model, set to translate from and into the languages of these codes; None = what its folder says.
 
-        Saved, its folder says so. Raises OptionError, with the codes, for one that it does not know.
+        Saving it keeps the setting. Raises OptionError, listing the known codes, for an unknown one.
         """
         if source is None and target is None:
             return self
@@ -165,13 +165,13 @@ class LanguageModel:
     def tokenless(self) -> Tensor:
         """ids_N of the model that the tokenizer has no token for: gaps, and rows that pad the output layer.
 
-        None without a tokenizer.
+        Empty without a tokenizer.
         """
         return self._without_token(self._tokenizer, self.config.vocabulary)
 
     @property
     def source_tokenless(self) -> Tensor:
-        """``tokenless`` of the texts that the model translates."""
+        """``tokenless`` for the texts that a translator reads."""
         tokenizer = None if self._tokenizer is None else self._tokenizer.source
         return self._without_token(tokenizer, len(self.network.source_embedding.weight))
 
@@ -248,7 +248,7 @@ class LanguageModel:
         return (self._tokenizer.source if source else self._tokenizer).labels(ids)
 
     def pieces(self, ids: Iterable[int], *, source: bool = False) -> list[str]:
-        """The characters each id completes; none for special tokens around it. ``source``: of a text to translate."""
+        """The characters each id completes, "" for special tokens at the ends. ``source``: of a text to translate."""
         ids, tokenizer = row_of_ids(ids), self.tokenizer.source if source else self.tokenizer
         front, back = len(tokenizer.front), len(tokenizer.back)
         front = front if tuple(ids[:front]) == tokenizer.front else 0

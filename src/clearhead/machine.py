@@ -76,7 +76,7 @@ def free_memory(device: torch.device | str = "cpu") -> int:
 
 
 def check_free(need: int, device: torch.device | str, what: str, way: str) -> None:
-    """Raises MemoryNeededError if fewer than ``need`` bytes are free. ``what`` needs them; ``way`` is the way out."""
+    """Raises MemoryNeededError if fewer than ``need`` bytes are free; it says ``what`` first and ``way`` last."""
     free = free_memory(device)
     if need > free:
         where = f" on {device}" if _is_cuda(device) else ""
@@ -236,10 +236,10 @@ def keep_freed_memory() -> None:
 
 
 def on_large_pages(tensor: torch.Tensor) -> torch.Tensor:
-    """Asks Linux for pages of 2 MB for a tensor that is not filled yet, and returns it. No-op elsewhere.
+    """Asks Linux to put a tensor that is not filled yet on pages of 2 MB, and returns it. No-op elsewhere.
 
-    A processor searches the page tables for every page that it reads, a virtual machine's twice: on two cores of an AMD
-    EPYC, weights were read at 24 to 26 GB/s from pages of 4 KB and at 29 to 30 from these.
+    A processor looks up each page that it reads in the page tables, in a virtual machine twice: on two cores of an AMD
+    EPYC, weights were read at 24 to 26 GB/s from pages of 4 KB, and at 29 to 30 GB/s from pages of 2 MB.
     """
     if tensor.is_cpu and tensor.nbytes >= LARGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
         start = tensor.data_ptr() // LARGE_PAGE * LARGE_PAGE

@@ -1,4 +1,4 @@
-"""What notebooks show of a value. The room that draws it says how, and the value's own room does not depend on that."""
+"""How notebooks show a value. Drawing registers it here, so the value's own room need not import drawing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def html_of(value: object) -> str | None:
 
 
 class Displayed:
-    """A value that notebooks show as ``html_of`` gives it."""
+    """A value that notebooks show with ``html_of``."""
 
     def _repr_html_(self) -> str | None:
-        """Notebooks call this, and print the value if it is None."""
+        """Called by notebooks, which print the value's repr if this is None."""
         return html_of(self)

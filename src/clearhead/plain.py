@@ -103,7 +103,7 @@ def checked(hint: Any, value: Any, where: str) -> Any:
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
-    """The types that a union allows; of another type, itself."""
+    """The types that a union allows; for any other type, that type alone."""
     # Literal[...] | None is a typing.Union, int | None a types.UnionType
     return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
 

@@ -67,12 +67,12 @@ class Watcher(Protocol):
     def looks(self) -> bool:
         """Whether it changes nothing and needs only the queries and keys of a pass.
 
-        All requests of a pass may then come at its end, and ``shown`` may not be called.
+        In that case all requests of a pass may come at its end, and the calls of ``shown`` may be left out.
         """
         ...
 
     def reserve(self, first: int, count: int) -> int:
-        """Reserves ``count`` unused text numbers in a row, none below ``first``; returns the first of them."""
+        """Reserves ``count`` consecutive unused text numbers, none below ``first``; returns the first of them."""
         ...
 
     def begin(self, queries: int, first: int, spans: Spans, state: object | None, stack: str) -> None:
@@ -135,7 +135,7 @@ def watched_by(watcher: Watcher) -> Generator[None]:
 
 @contextmanager
 def unwatched() -> Generator[None]:
-    """Hides what is done in the block from all watchers: passes of another model."""
+    """Hides passes in the block, such as another model's, from all watchers."""
     token = _WATCHERS.set(())
     try:
         yield

@@ -138,7 +138,7 @@ class TensorFile:
     def read(self, into: Mapping[str, Tensor], done: Callable[[str], None] = lambda name: None) -> None:
         """Copies tensors into those of the same names and shapes, in any dtype, a piece at a time.
 
-        A tensor of ``into`` is asked for when it is about to be filled, and ``done`` called with its name after that.
+        Each tensor of ``into`` is looked up just before it is filled, and ``done`` is called with its name afterwards.
         Those missing from ``into`` are skipped, or only read if the file has a checksum; names that the file lacks are
         ignored. Raises FolderError if the checksum differs, after all was read. (The file is not memory-mapped: if
         another process truncated it, a signal would kill this one.)

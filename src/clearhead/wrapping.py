@@ -1,4 +1,4 @@
-"""Lines of text that fit a terminal, and cells below one another, in scripts without spaces and of two cells too."""
+"""Wraps and aligns text for a terminal, also in scripts without spaces, whose characters take two cells."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def wrapped(text: Text, width: int) -> list[Text]:
 
 
 def filled(text: str, width: int, *, right: bool = False) -> str:
-    """The text filled up to ``width`` terminal cells (a Chinese character takes two)."""
+    """The text padded to ``width`` terminal cells (a Chinese character takes two), on the left if ``right``."""
     blank = " " * (width - cell_len(text))
     return blank + text if right else text + blank
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of cells below one another, each ending at the right of its column."""
+    """The lines of a table whose columns are aligned right."""
     widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(filled(each, width, right=True) for each, width in zip(line, widths, strict=True)) for line in table

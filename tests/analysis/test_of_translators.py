@@ -31,6 +31,7 @@ from clearhead.analysis import (
     nll,
     observe,
     path,
+    senses,
     sweep,
     tune_lens,
 )
@@ -414,3 +415,5 @@ class TestRefusals:
             tune_lens(model(TRANSLATOR), tmp_path / "x.txt")
         with pytest.raises(OptionError, match=r"find_heads: its kinds are about random text"):
             find_heads(model(TRANSLATOR))
+        with pytest.raises(OptionError, match="senses needs a model that turns texts into vectors; with this one you"):
+            senses(model(TRANSLATOR), "abc", ["abc ab", "ab abc"])

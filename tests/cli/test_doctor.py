@@ -16,10 +16,10 @@ def nothing_measured(tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
     monkeypatch.setattr(choosing, "_held", {})
     choosing.chosen.cache_clear()
-    choosing.place.cache_clear()
+    choosing.choices_file.cache_clear()
     yield
     choosing.chosen.cache_clear()
-    choosing.place.cache_clear()
+    choosing.choices_file.cache_clear()
 
 
 def rows(out: str) -> dict[str, str]:

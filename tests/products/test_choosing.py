@@ -22,10 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path))
     monkeypatch.setattr(choosing, "_held", {})
     choosing.chosen.cache_clear()
-    choosing.place.cache_clear()
+    choosing.choices_file.cache_clear()
     yield tmp_path / "products"
     choosing.chosen.cache_clear()
-    choosing.place.cache_clear()
+    choosing.choices_file.cache_clear()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_choice_is_the_fastest_of_what_was_measured() -> None:
 def test_a_choice_is_measured_once_on_a_machine(calls: list[object], folder: Path) -> None:
     way = choosing.chosen(SHAPE, torch.bfloat16, 4, 2)
     choosing.chosen.cache_clear()
-    choosing.place.cache_clear()  # as in a new process
+    choosing.choices_file.cache_clear()  # as in a new process
     assert choosing.chosen(SHAPE, torch.bfloat16, 4, 2) is way
     assert calls == [(SHAPE, torch.bfloat16, 4)]
     choosing.chosen(SHAPE, torch.bfloat16, 8, 2)
@@ -86,7 +86,7 @@ def test_without_a_folder_it_holds_for_the_process(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CLEARHEAD_CACHE", str(tmp_path / "file"))
-    choosing.place.cache_clear()
+    choosing.choices_file.cache_clear()
     choosing.chosen(SHAPE, torch.float32, 1, 1)
     choosing.chosen.cache_clear()
     choosing.chosen(SHAPE, torch.float32, 1, 1)
@@ -94,13 +94,13 @@ def test_without_a_folder_it_holds_for_the_process(
 
 
 def test_settings_of_the_kernels_have_tables_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = choosing.place()
-    choosing.place.cache_clear()
+    before = choosing.choices_file()
+    choosing.choices_file.cache_clear()
     with monkeypatch.context() as patch:
         patch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-        other = choosing.place()
-    choosing.place.cache_clear()
-    assert choosing.place() == before != other
+        other = choosing.choices_file()
+    choosing.choices_file.cache_clear()
+    assert choosing.choices_file() == before != other
 
 
 class TestProducts:

@@ -41,12 +41,12 @@ def asked_of(
     verb: str,
     what: str,
 ) -> Asked:
-    """The prediction at ``query`` of ``token``: if None, of the text's next token, or after its end of the likeliest.
+    """The prediction of ``token`` at ``query``: if None, of the text's next token or, after its end, of the likeliest.
 
-    A translator's are those of ``target``, as ``observe`` has it. A model that fills masks predicts the token at the
-    place itself, so there None always means the likeliest. Raises TextError if the text cannot be encoded or is longer
-    than the context, OptionError if it is empty or has no such place, or the model has no such token or predicts none;
-    errors name the ``verb`` or ``what`` needs predictions.
+    A translator predicts tokens of ``target``, as ``observe`` has it. A model that fills masks predicts the token at
+    the place itself, so there None always means the likeliest. Raises TextError if the text cannot be encoded or is
+    longer than the context, OptionError if it is empty or has no such place, or if the model lacks the token or
+    predicts none. Errors name the ``verb``, or ``what`` needs predictions.
     """
     check_text(text, verb)
     forward = predicts_next(model.network)

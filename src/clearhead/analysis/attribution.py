@@ -28,7 +28,7 @@ class Baseline:
     """Where the path of an integrated gradient starts.
 
     name: mean, zero, or the label of a token; logprob: of the target there, in nats
-    passes: gradients taken along the path; error: of the products' sum against the change of ``logprob``, in nats
+    passes: gradients taken along the path; error: the products' sum minus the change of ``logprob``, in nats
     """
 
     name: str
@@ -52,8 +52,8 @@ class Attribution(Displayed):
         baseline, (embedding - baseline) . mean gradient: they sum to the change of ``logprob`` (Sundararajan et al.
         2017, eq. 1)
     baseline: None for a plain gradient
-    source: the text that a translator has read, whose translation is ``tokenized``; source_norms, source_products: of
-        each of its S places; its numbers and those of the translation have one sum. None and empty for other models
+    source: the text that a translator read; ``tokenized`` is then its translation. source_norms, source_products: of
+        each of its S places; shares are taken over both texts together. None and empty for other models
     """
 
     tokenized: TokenizedText
@@ -101,16 +101,16 @@ def attribution(
 ) -> Attribution:
     """Computes how the prediction at place ``query`` depends on the embedding of every token.
 
-    text: or a row of ids, special tokens included
+    text: a text or a row of ids, special tokens included
     target: what a translator writes, as ``observe`` has it; a place of it depends on its tokens and the text's
     query: a place (negative: from the end); None for the last
     token: the predicted token, an id or a text of one token; None for the text's next token, or for the likeliest one
         after the end of the text or in a model that fills masks
     by: ``gradient``, from one forward and one backward pass, or ``integrated-gradient``, the mean gradient along the
         straight path from a baseline to the text's embeddings (Sundararajan et al. 2017)
-    baseline: for every token but the tokenizer's own around the text: ``mean`` of all tokens, ``zero``, or a token
+    baseline: for every token except the special ones around the text: ``mean`` of all tokens, ``zero``, or a token
     tolerance: how far, in nats, the sum of an integrated gradient may be from the change of the log-probability. The
-        path is cut finer until it is no farther
+        path is cut finer until the sum is this close
 
     Reads the text with the tokenizer's special tokens around it. Raises TextError as ``observe`` does, OptionError if
     the text has no such place, the model has no such token or predicts no tokens, MemoryNeededError if the pass does

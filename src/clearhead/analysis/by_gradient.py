@@ -23,7 +23,7 @@ from clearhead.watching.passes import Pass
 
 @dataclass(eq=False)
 class _Leaves:
-    """A watcher that keeps what each site gave out, as part of the graph of gradients."""
+    """A watcher that keeps each site's output in the autograd graph."""
 
     requests: dict[Site, Request] = field(default_factory=dict[Site, Request])
     heads: dict[Site, Tensor] = field(default_factory=dict[Site, Tensor])
@@ -58,7 +58,7 @@ def predicted(
 ) -> list[float]:
     """The change of a measure under each group of edits, to first order; edits of a group add up.
 
-    value: the measure of each row, given what ``hidden`` gives. One pass forward and one backward, whatever the number
+    value: the measure of each row of ``hidden``'s output. One pass forward and one backward, whatever the number
     of edits. What an edit changes is computed exactly from what the pass had at its site: for a patched pattern, a
     knocked-out key and the like, the new outputs of the heads there. Raises MemoryNeededError if the pass does not fit.
     """
@@ -75,7 +75,7 @@ def predicted(
             x_1TE = network.hidden(**read.inputs(model))
         wanted = [*leaves.heads.values(), *leaves.parts.values()]
         found = torch.autograd.grad(value(x_1TE).sum(), wanted, allow_unused=True)
-    given: list[Tensor | None] = list(found)  # None: nothing that is measured depends on it
+    given: list[Tensor | None] = list(found)  # None: the measure does not depend on it
     gradients = [torch.zeros_like(x) if g is None else g for x, g in zip(wanted, given, strict=True)]
     of_heads = dict(zip(leaves.heads, gradients, strict=False))
     of_parts = dict(zip(leaves.parts, gradients[len(leaves.heads) :], strict=True))

@@ -60,8 +60,8 @@ def change(
 
     The weights are compared row by row, by their total variation distance (``TextRecord.variation``), at any length.
     What a head adds to the residual stream is compared at every place: its output times its part of W_O, without the
-    output projection's bias and norms after it. Both models' streams must mean the same for that to say something, as
-    when one started from the other.
+    output projection's bias and norms after it. This says something only if both streams have the same basis, as when
+    one model started from the other.
 
     text: one or several texts, special tokens are added as in ``observe``. pair: a second text for encoders that read
     two. target: what a translator writes, for both models
@@ -131,8 +131,12 @@ def _check_tokens(before: LanguageModel, after: LanguageModel, one: TextRecord, 
 
 
 class _Sums:
-    """Sums over the texts at one site. apart_H: of distances over queries; squares_3H: of changes and both sizes over
-    places, None if the model does not say how it projects the heads' outputs."""
+    """Sums over the texts at one site.
+
+    apart_H: the distances, over the queries
+    squares_3H: the squares of the change and of both sizes, over the places; None if the model does not say how it
+        projects the heads' outputs
+    """
 
     def __init__(self, heads: int) -> None:
         self.queries = self.places = 0

@@ -24,8 +24,8 @@ LETTERS = ("q", "k", "v")
 class Circuit:
     """A matrix (E, E) of a head as the product of two thin factors in float64 (Elhage et al. 2021).
 
-    kind: qk, whose x_E . M y_E is the score of a query at x for a key at y; or ov, whose M y_E is what the head writes
-        of a token y that it attends to
+    kind: qk: x_E . M y_E is the score of a query at x for a key at y. ov: M y_E is what the head writes for a token y
+        that it attends to
     distance: qk of rotated heads: places from the key to the query; None if it does not matter
     """
 
@@ -48,8 +48,8 @@ class Circuit:
     def between(self, left_NE: Tensor, right_ME: Tensor) -> Tensor:
         """left M right^T (N, M), for vectors: embeddings, rows of the output layer, directions.
 
-        Left are queries and right keys for qk; for ov, left is what is read of the head's output and right what it
-        attends to. Raises OptionError for vectors that are not as wide as the stream.
+        For qk, left are queries and right are keys. For ov, left are directions to read in the head's output, and right
+        are tokens it attends to. Raises OptionError for vectors that are not as wide as the stream.
         """
         for name, x_NE in (("left", left_NE), ("right", right_ME)):
             if x_NE.ndim != 2 or x_NE.shape[1] != len(self.left_ED):
@@ -123,7 +123,7 @@ def _scores_of(network: Network, part: Attention, step: Adds, head: int, distanc
 class Composition:
     """How much each head reads of what each earlier one writes (Elhage et al. 2021, "A Mathematical Framework").
 
-    letter: q, k or v: what of the later head reads
+    letter: q, k or v: which input of the later head reads
     scores_LHLH: of the earlier layer and head, then the later ones; 0 where the later is not in a later layer
     chance: the score of two matrices that have nothing to do with each other, 1 / sqrt(E)
     """
@@ -178,7 +178,7 @@ def composition(model: LanguageModel, letter: str = "q") -> Composition:
 
 
 def _reads(network: Network, part: Attention, step: Adds, head: int, letter: str) -> Tensor:
-    """(D, E), which gives every vector of the stream the length that the later head's matrix gives it."""
+    """A (D, E) matrix that gives every vector of the stream the same length as the later head's matrix does."""
     if letter == "v":
         return factors.reader(factors.out(part, step, head), factors.value(part, step, head))
     query_DE, key_DE, _ = factors.query_and_key(network, part, step, head, 0)
@@ -186,7 +186,7 @@ def _reads(network: Network, part: Attention, step: Adds, head: int, letter: str
 
 
 def _writes(part: Attention, step: Adds, head: int) -> Tensor:
-    """(E, D), as wide as the head's OV matrix in every direction."""
+    """An (E, D) matrix with the singular values and left singular vectors of the head's OV matrix."""
     return factors.reader(factors.value(part, step, head).mT, factors.out(part, step, head).mT).mT
 
 

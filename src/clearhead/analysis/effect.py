@@ -96,7 +96,7 @@ def effect(
 ) -> Effect | list[Effect]:
     """What edits change in the prediction of the next token, from two passes over each text.
 
-    text: or a row of ids, special tokens included; a list of either gives a list, each measured alone, as text 0
+    text: a text or a row of ids, special tokens included; a list of either gives a list, each measured alone, as text 0
     target: what a translator writes, as ``observe`` has it; places of predictions are the target's
     top: how many of the likeliest tokens of each distribution
     place: whose prediction; None for the last, or for the only mask of a model that fills masks

@@ -18,12 +18,12 @@ Map = Callable[[Tensor], Tensor]
 
 
 def value(part: Attention, step: Adds, head: int) -> Tensor:
-    """W_V (D, E) of the head's group, reading what the norm in front would be given."""
+    """W_V (D, E) of the head's group, with the norm in front folded in."""
     return before(step.before, projections(part, head)[0]["value"].double())
 
 
 def out(part: Attention, step: Adds, head: int) -> Tensor:
-    """W_O (E, D) of the head, as its output stands in the stream."""
+    """W_O (E, D) of the head, with a norm on the attention's output folded in, if there is one."""
     out_ED = part.out.matrix.detach()[:, columns_of(part, head)].double()
     return out_ED if step.after is None else after(step.after, out_ED)
 

@@ -38,7 +38,7 @@ def each_of(given: Given | Several, verb: str) -> list[Given]:
 
 
 def check_one(target: str | None, texts: Sequence[object], verb: str) -> None:
-    """Raises OptionError for one target of several texts."""
+    """Raises OptionError if a target is given with several texts."""
     if target is not None:
         raise OptionError(f"{verb}: a target was given with {len(texts)} texts; give it with one text")
 
@@ -61,7 +61,7 @@ class Read:
         return len(self.ids) + (0 if self.source is None else len(self.source.ids))
 
     def shown(self) -> tuple[TokenizedText, str | None]:
-        """The text whose tokens are predicted, and what ``target`` is for it: the translation, if it is one."""
+        """The text whose tokens are predicted, and the ``target`` that gives it again: the translation, or None."""
         return self.tokenized, None if self.source is None else self.tokenized.text
 
     def by_stack(self, model: LanguageModel) -> dict[str, TokenizedText]:
@@ -69,7 +69,7 @@ class Read:
         return {model.stack: self.tokenized} | ({} if self.source is None else {"encoder": self.source})
 
     def inputs(self, model: LanguageModel, rows: int = 1) -> dict[str, Any]:
-        """What ``hidden`` is given, repeated over ``rows`` rows."""
+        """The keyword arguments of ``hidden``, repeated over ``rows`` rows."""
         given = {"ids_BT": self.ids} | ({} if self.source is None else {"source_BS": self.source.ids})
         return {name: torch.tensor([ids], device=model.device).expand(rows, -1) for name, ids in given.items()}
 
@@ -117,6 +117,6 @@ def translation(model: LanguageModel, text: str, verb: str, target: str | None) 
 
 
 def heading(text: str | None, tokens: Sequence[str], source: str | None = None) -> str:
-    """What stands above an analysis: its text or, if it was given as ids, its tokens; after a translation's source."""
+    """The heading of an analysis: its text, or its tokens if it was given as ids; after a translation's source."""
     own = " ".join(tokens) if text is None else text
     return own if source is None else f"{source} → {own}"

@@ -174,7 +174,7 @@ def find_heads(model: LanguageModel, *, seed: int = 0) -> FoundHeads:
     Previous-token, duplicate-token and induction heads (Elhage et al. 2021; Wang et al. 2023; Olsson et al. 2022),
     sinks (Xiao et al. 2023), positional heads (Voita et al. 2019), retrieval heads (Wu et al. 2024), and copying heads:
     those without which, each ablated by itself, the loss on repeated text rises. ``HEAD_KINDS`` has what each score
-    means, and ``LEAST`` from which score on a head has the name.
+    means, and ``LEAST`` the score from which a head gets the name.
 
     An encoder reads to both sides, so it has next-token heads too, and copies of a token are before and after it
     (``ENCODER_KINDS``). What it copies are masked tokens; one that fills no masks has no induction and copying heads.
@@ -248,7 +248,7 @@ def _asked(model: LanguageModel, text: Repeated) -> tuple[Probe, Probe] | None:
 
 
 def _attention(model: LanguageModel, text: Repeated, sites: dict[Site, int]) -> dict[Site, list[dict[str, float]]]:
-    """The scores that are weights, by site and head."""
+    """The scores that come from attention weights, by site and head."""
     record = _watched(model, text.ids_BT)
     for row, ids_T in enumerate(text.ids_BT.tolist()):
         record.tokenized[row, model.stack] = TokenizedText(ids=ids_T)
@@ -281,8 +281,10 @@ def _attention(model: LanguageModel, text: Repeated, sites: dict[Site, int]) -> 
 def _to_both_sides(
     model: LanguageModel, text: Repeated, hidden: Probe | None, sites: dict[Site, int]
 ) -> dict[Site, list[dict[str, float]]]:
-    """The scores of an encoder that are weights, by site and head. hidden: the texts with masked tokens, if it fills
-    masks"""
+    """An encoder's scores that come from attention weights, by site and head.
+
+    hidden: the texts with masked tokens, if it fills masks
+    """
     T, own = text.ids_BT.shape[1], text.random
     around = [place for place in range(T) if not own.start <= place < own.stop] or [0]
     others = [place for place in range(own.start, own.stop) if place not in around]
@@ -319,7 +321,7 @@ def _maps(model: LanguageModel, ids_BT: Tensor, sites: dict[Site, int]) -> dict[
 
 
 def _retrieval(model: LanguageModel, sites: dict[Site, int], seed: int) -> dict[Site, list[float]]:
-    """The retrieval score of Wu et al. 2024 (eq. 1), by site and head, the needle's tokens given as they are predicted.
+    """The retrieval score of Wu et al. 2024 (eq. 1), by site and head, with teacher forcing on the needle.
 
     A token counts if the model predicts it and the head's largest weight is on it.
     """

@@ -140,10 +140,10 @@ def path(
         or ``pattern``), or what it or a part gives out (``output``)
     target: what a translator writes, as ``observe`` has it
 
-    In a pass under ``change``, every other attention and feed-forward before the reader is held at what it gave out
-    without it, so that the change travels through the residual stream alone. What the reader has there is the source of
-    the patch that is returned. Takes two passes. Raises OptionError unless the change is before the reader, and for a
-    model with other parts in between; WatchError as ``watch`` does.
+    In a pass under ``change``, every other attention and feed-forward before the reader is held at its output without
+    the change, so that the change travels through the residual stream alone. The returned patch takes what the reader
+    has in that pass. Takes two passes. Raises OptionError unless the change is before the reader, and for a model with
+    other parts in between; WatchError as ``watch`` does.
     """
     check_model(model, "path")
     found = read(model, text, "path", target=target)
@@ -206,7 +206,7 @@ def every(
 
 
 def each_edit(model: LanguageModel, what: str, given: Read | None, *, source: TextRecord | None = None) -> list[Edit]:
-    """``every``, of what was read."""
+    """As ``every``, for texts that were read already."""
     sites = model.sites()
     if what not in EVERY:
         raise OptionError(f"sweep: there is no {what!r} to go over{nearest(what, EVERY)}")

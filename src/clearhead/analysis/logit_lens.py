@@ -57,8 +57,8 @@ class Lens(Displayed):
     final_T: the model's own likeliest token at each place; rank_RT (from 1) and final_RT, its rank and probability
     entropy_RT: in nats; kl_RT: KL(model's own || read here), in nats, 0 for the last
     labels: of every token in ids_RTN
-    tuned: whether trained translators were used (Belrose et al. 2023)
-    source: the text that a model which translates has read; the places are those of the translation
+    tuned: whether trained maps were used (Belrose et al. 2023)
+    source: the text that a translator read; the places are those of its translation
     """
 
     tokenized: TokenizedText
@@ -116,14 +116,14 @@ def lens(
 ) -> Lens | list[Lens]:
     """Reads the residual stream before the first layer and after each, at every place (nostalgebraist 2020).
 
-    text: or a row of ids, special tokens included; a list of either gives a list of lenses
+    text: a text or a row of ids, special tokens included; a list of either gives a list of lenses
     target: what a translator writes, as ``observe`` has it; its decoder is read, at each place of the target
     top: how many tokens each reading keeps
-    tuned: from ``tune_lens`` or ``read_lens``: translators for the streams before the last layer (Belrose et al. 2023)
+    tuned: from ``tune_lens`` or ``read_lens``: trained maps of the streams before the last layer (Belrose et al. 2023)
 
     The stream goes through the model's final norm and output layer; in an encoder, through the prediction head. Raises
     TextError as ``observe`` does, OptionError if the text is empty, if the model has no residual stream or predicts no
-    tokens, if ``top`` is out of range or the translators are those of another model, MemoryNeededError if the streams
+    tokens, if ``top`` is out of range or ``tuned`` was trained for another model, MemoryNeededError if the streams
     do not fit in the free memory.
     """
     check_model(model, "lens")
@@ -178,7 +178,7 @@ def lens(
 
 
 def stream_sites(model: LanguageModel) -> list[Site]:
-    """Where the stream that predicts can be read, in order. Raises OptionError if the model has none."""
+    """The sites of the predicting stack's residual stream, in order. Raises OptionError if the model has none."""
     stack = model.stack
     sites = [site for site in model.sites() if site.stack == stack and site.kind in ("embedding", "residual")]
     if not sites or not model.network.stream():

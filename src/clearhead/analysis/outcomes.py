@@ -115,8 +115,8 @@ def kl_from(source: TextRecord, place: int | str | None = None) -> Measure:
     place: whose prediction there: by number, from the end, or by a word; None for the last, or the only mask
 
     The prediction there is that of the record's own model, or of the measured one if the record is from a file. Raises
-    OptionError if it is no record of one text; when it measures, WatchError if the record did not keep the stream or
-    has no such place, OptionError for models of other vocabularies.
+    OptionError if ``source`` is not one text of a record. The measure raises WatchError if the record did not keep the
+    stream or has no such place, OptionError if the vocabularies differ.
     """
     if not isinstance(source, TextRecord):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise OptionError(

@@ -47,7 +47,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class LogitParts(Displayed):
-    """The shares of all parts in the logit of ``token`` at ``place``, or in what it has more than ``against``.
+    """The shares of all parts in the logit of ``token`` at ``place``, or in its lead over the logit of ``against``.
 
     tokenized: the text; source: the text that a translator has read, whose translation is ``tokenized``
     given: True if the token is the text's own next token
@@ -101,7 +101,7 @@ def logit_parts(
 ) -> LogitParts:
     """Splits a logit into what each head, feed-forward, the embedding and the biases add to it.
 
-    text: or a row of ids, special tokens included
+    text: a text or a row of ids, special tokens included
     target: what a translator writes, as ``observe`` has it; its decoder is split, at a place of the target
     query: a place (negative: from the end); None for the last
     token: an id or a text of one token; None for the text's next token, or for the likeliest one after the end of the
@@ -168,7 +168,7 @@ def _less(rows: Tensor) -> Tensor:
 
 
 def _uncapped(network: Network, x_E: Tensor, tokens: list[int]) -> float:
-    """The logits before the cap, from the pass's own x."""
+    """The logit, or the difference of two, before the cap, from the pass's own x."""
     return float(_less(product(x_E, network.output.matrix[tokens]).double()))
 
 
@@ -235,7 +235,7 @@ def _in_order(biases: dict[int | None, float]) -> list[tuple[int | None, float]]
 
 
 def _added(network: Network, record: TextRecord, step: Adds, place: int, start: Site) -> Tensor:
-    """What a part adds to the stream at a place; if no watcher sees it, what its layer adds beside the others."""
+    """What a part adds to the stream at a place; without a site, what its layer adds beyond the parts with one."""
     if step.site is not None:
         return record.output(step.site)[place].double()
     before = replace(start, layer=step.layer - 1, kind="residual") if step.layer else start

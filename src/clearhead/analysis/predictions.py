@@ -95,10 +95,10 @@ def next_words(
 ) -> NextWords:
     """The ``top`` likeliest tokens after ``text``, from one pass.
 
-    text: or a row of ids, special tokens included
-    target: of a translator, which reads ``text``, the translation so far, empty if None; what comes next is its token
-    edits: what to change in the pass (``watching.edits``); places may be words of the text. They stand behind the model
-        in the result's ``model``
+    text: a text or a row of ids, special tokens included
+    target: for a translator, which reads ``text``: the translation so far, whose next token is predicted; None: empty
+    edits: what to change in the pass (``watching.edits``); places may be words of the text. The result's ``model``
+        names them after the model
     temperature, top_k, top_p: also give the probabilities under these, by the sampler's own rules; a temperature of 0
         leaves only the likeliest
     layers: also read the stream before the first layer and after each with the final norm and the output layer, at the

@@ -13,10 +13,10 @@ from clearhead.language_model import LanguageModel
 # Tokens in a period at most, and periods in a repeated text.
 PERIOD, REPEATS = 32, 3
 
-# Of the tokens of a period one in EVERY is masked, others in each period: STEP further on.
+# One token in EVERY is masked; where each period masks different ones, they shift by STEP.
 EVERY, STEP = 6, 2
 
-# Tokens at most in the text around a needle; the question and the answer, a needle, take UNIT tokens together.
+# Most tokens of the text that hides a needle; its marker and the needle take UNIT of them.
 HAYSTACK, UNIT = 128, 12
 
 

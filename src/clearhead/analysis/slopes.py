@@ -63,7 +63,7 @@ class Prediction:
 
     @contextmanager
     def _replaced(self, x_NPE: Tensor) -> Generator[None]:
-        """Each text's part of x_NPE stands for what its embedding gives, in the order in which a pass asks for them."""
+        """Replaces each embedding's output by its text's part of x_NPE, in the order in which a pass embeds them."""
         parts = iter(x_NPE.split([ids_1T.shape[1] for _, ids_1T in self._texts], dim=1))
 
         def instead(module: nn.Module, given: object, made: Tensor) -> Tensor:

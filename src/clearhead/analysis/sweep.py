@@ -25,7 +25,7 @@ from clearhead.watching.edits import for_text, listed, numbered
 from clearhead.watching.notation import named
 from clearhead.watching.places import FIELDS, placed
 
-# Tokens in a batch of edited rows. On one core, GPT-2 124M's shape: enough for full speed, and small for its memory.
+# Tokens in a batch of edited rows: on one core, enough for full speed with GPT-2 124M's shape, and little memory.
 TOGETHER = 1024
 
 
@@ -115,7 +115,7 @@ def sweep(
 ) -> Sweep | list[Sweep]:
     """Measures the text under each edit alone; an entry of ``edits`` may be several, made together.
 
-    text: or a row of ids, special tokens included; a list of either gives a list of sweeps
+    text: a text or a row of ids, special tokens included; a list of either gives a list of sweeps
     edits: or a name, as in ``every``: ``heads``, ``parts``, ``places`` or ``edges``; with ``source``, patches from it
     target: what a translator writes, as ``observe`` has it; places of predictions are the target's
     source: one text of a record; of several texts, a record of as many
@@ -126,7 +126,7 @@ def sweep(
     place: whose prediction is measured; None for the last, or the only mask
 
     An edit that happens to change nothing counts as a change of 0. Raises OptionError without edits, for an unknown
-    name or place, WatchError for an edit of what the model or the text does not have, TextError as ``observe`` does,
+    name or place, WatchError for an edit that names what the model or the text lacks, TextError as ``observe`` does,
     MemoryNeededError if a pass does not fit, NotFiniteError if a logit is not finite.
     """
     check_model(model, "sweep")
@@ -239,7 +239,7 @@ class Runs:
             self.base = float(self.value(x_1TE)[0])
 
     def value(self, x_BTE: Tensor) -> Tensor:
-        """The measure of each row, given what ``hidden`` gives."""
+        """The measure of each row of ``hidden``'s output, (B,)."""
         outcome = Outcome(
             model=self._model,
             ids=tuple(self._read.ids),

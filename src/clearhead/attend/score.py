@@ -19,8 +19,8 @@ class Score:
     scale: factor on q.k, above 0; None = 1/sqrt(D) (Vaswani et al. 2017, eq. 1)
     softcap: c in c * tanh(s / c), in logits, above 0 (Gemma 2, 2024, 2.1); None = none
     sinks_H: one logit per head that takes weight but has no value (GPT-OSS, 2025); None = none
-    bias_HN: for each head what is added to a logit at the distances -R to R from the query's place to the key's, N = 2R
-        + 1; farther keys get what those at the ends get (Raffel et al. 2020, 2.1); None = nothing
+    bias_HN: added to a head's logits by the distance from the query's place to the key's, -R to R, so N = 2R + 1;
+        farther keys get the bias of the nearer end (Raffel et al. 2020, 2.1); None = none
     """
 
     scale: float | None = None

@@ -49,7 +49,7 @@ def doctor() -> None:
         compared = f" ({', '.join(others)})" if others else ""
         name = f"product, {each.shape[0]} x {each.shape[1]}, {each.dtype}, up to {many(each.rows, 'row')}"
         table[name] = f"{each.taken} {1e3 * each.seconds[each.taken]:.3f} ms{compared}"
-    file = products.place()
+    file = products.choices_file()
     if measured and file is not None:
         table["products"] = f"measured once and kept in {file}; remove it to have them measured again"
     if not measured:

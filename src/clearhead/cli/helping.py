@@ -15,7 +15,7 @@ from rich.text import Text
 from clearhead.language import current, spoken
 from clearhead.wrapping import wrapped
 
-# What typer's help says itself, by the name it has there.
+# The phrases of typer's own help, and the constants that hold them; "" for phrases that are replaced by hand.
 FIXED = {
     "Arguments": "ARGUMENTS_PANEL_TITLE",
     "Options": "OPTIONS_PANEL_TITLE",
@@ -34,7 +34,7 @@ def paragraphs(text: str) -> Iterator[str]:
 
 @contextmanager
 def spoken_help(command: Any) -> Generator[Any]:
-    """The command with its help in the current language. What typer says itself is put back after the block."""
+    """The command with its help in the current language. typer's own phrases are restored after the block."""
     if current() == "en":
         yield command
         return

@@ -115,7 +115,7 @@ def load_model(
 def load_draft(
     model: str, draft: str | None, dtype: str, threads: int | None, bits: int | None
 ) -> LanguageModel | None:
-    """What ``--draft`` and ``--draft-bits`` name; None without them."""
+    """The draft model that ``--draft`` and ``--draft-bits`` name; None without them."""
     if draft is None and bits is None:
         return None
     return load_model(model if draft is None else draft, dtype, threads, bits=bits)

@@ -1,4 +1,4 @@
-"""What was typed wrong, told like every other error: the verb or the option, the value, the rule, the way out."""
+"""Usage errors, worded like every other error: the verb or the option, the value, the rule, the way out."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _documents() -> tuple[str, ...]:
 
 
 def distinct(topics: dict[str, str]) -> set[str]:
-    """The names of topics, without those at least half of which is part of a longer topic.
+    """The names of the topics, leaving out a topic if at least half of it is part of a longer one.
 
     A fifth of the text is duplicated: "for" is a section of "compound", "customization" one of "specialnames". Copies
     in both the training and the validation split would make the loss look too good.

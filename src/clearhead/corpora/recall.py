@@ -4,7 +4,7 @@ Arora et al. 2023, "Zoology: Measuring and Improving Recall in Efficient Languag
 and appendix: of a vocabulary of C, ids 1 to C/2 - 1 are keys, C/2 to C - 1 values, 0 fills. A row begins with its
 pairs, key and value side by side, no key or value twice. Each key then comes once more, at an even distance behind the
 pairs. Those places are drawn without replacement, the i-th with weight i^(a - 1) (a = 0.01), so most are early. Only
-there a target counts: the value.
+these places have a target: the value.
 """
 
 from __future__ import annotations

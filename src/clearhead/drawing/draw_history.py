@@ -14,14 +14,14 @@ from clearhead.language import speaking
 HISTORY_ENDINGS = (*PLOTTED, ".html", ".json")
 DPI = 150
 
-# Numbers in a page: one of more is slow to open.
+# Most numbers in a page: larger pages are slow to open.
 NUMBERS = 1_000_000
 
 
 def draw_history(found: History, path: str | Path, *, language: str | None = None) -> None:
     """Writes a history to ``path``: .png and .svg have a panel for each measure with a line for each head over the
-    steps, named those that change most (extra ``plot``); .html is a page with one measure at a time; .json has the
-    numbers.
+    steps, and name the heads that change most (extra ``plot``); .html is a page with one measure at a time; .json has
+    the numbers.
 
     language: en or zh; None for the one that was chosen (``language.py``)
 

@@ -14,7 +14,7 @@ from clearhead.language import speaking
 LENS_ENDINGS = (*PLOTTED, ".html", ".json")
 DPI = 150
 
-# Cells of a page: a table of more is slow to open.
+# Most cells in a page: larger tables are slow to open.
 CELLS = 50_000
 
 

@@ -21,13 +21,13 @@ EFFECT_ENDINGS = (".json",)
 
 # Inches: a cell, a letter of a label, above and right of the grid, and the least width of a picture.
 CELL, LETTER, TOP, RIGHT, LEAST = 0.4, 0.085, 0.85, 1.2, 5.0
-# Points; bars if there is no grid; dots an inch.
+# Font sizes in points; most bars, where there is no grid; dots per inch.
 SIZE, TITLE, BARS, DPI = 9.0, 12.0, 20, 150
 
-# Edits of a page: a table of more is slow to open.
+# Most edits in a page: larger tables are slow to open.
 EDITS = 20_000
 
-# Cells are labelled with their numbers up to this many of them.
+# Cells show their numbers if there are at most this many.
 NUMBERED = 400
 
 

@@ -1,4 +1,4 @@
-"""What all output files share: up to what size every weight is written, what replaces them beyond it, and progress."""
+"""What all output files share: when every weight is written, what replaces the weights otherwise, and progress."""
 
 from __future__ import annotations
 

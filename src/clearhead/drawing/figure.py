@@ -79,8 +79,8 @@ class Layout:
 
     @classmethod
     def of(cls, layers: Sequence[str], heads: int, own: Sequence[str], read: Sequence[str]) -> Layout:
-        """The layout for layers of these names, a number of heads per layer, and tokens with these labels, those of the
-        queries' text and those of the keys'."""
+        """The layout for these layer names, ``heads`` heads per layer, and the token labels of the queries' text
+        (``own``) and of the keys' (``read``)."""
         places = max(len(own), len(read))
         side = panels.whole(LONG if places >= 1000 else _between(LARGE, LARGEST_CELL * places))
         label_size = _between(LABEL_SIZES, side * 72 / places / 1.3)

@@ -35,8 +35,8 @@ class Focus:
 def focus_on(record: TextRecord, *, layer: int | None, head: int | None, query: int | str | None) -> Focus:
     """The head at ``layer`` and ``head``; if several match, the one that attends most to the text beyond the query.
 
-    That is the one with the most weight at the query on other tokens than the first, on which idle heads put nearly all
-    of it (Xiao et al. 2023), the query, its neighbours, and special tokens after the text. Raises OptionError if no
+    It has the most weight, in the query's row, on tokens other than these: the first, on which idle heads put nearly
+    all of it (Xiao et al. 2023), the query, its neighbours, and special tokens after the text. Raises OptionError if no
     head or query matches.
     """
     row = query_row(record, query)
@@ -75,19 +75,19 @@ def matching(record: TextRecord, *, layer: int | None, head: int | None) -> list
 
 
 def head_name(record: TextRecord, site: Site, head: int) -> str:
-    """``layer 2, head 1``, or ``decoder.2.cross, head 1`` where a layer does not say which."""
+    """``layer 2, head 1``, or ``decoder.2.cross, head 1`` where the layer alone is ambiguous."""
     name = short_names(record.seen())[site]
     return f"layer {name}, head {head}" if name.isdigit() else f"{name}, head {head}"
 
 
 def stacks(record: TextRecord) -> list[str]:
-    """The stacks whose texts the maps are about, what is read before what is written."""
+    """The stacks whose texts the maps are about, the encoder's before the decoder's."""
     found = {record.stack, *(stack for site in record.seen() for stack in (site.stack, site.reads))}
     return sorted(found, reverse=True)
 
 
 def title(record: TextRecord) -> str:
-    """The text, legible; of an encoder and a decoder both, with an arrow between them."""
+    """The text, legible; for an encoder-decoder both texts, with an arrow between them."""
     texts = [record.tokenized(stack) for stack in stacks(record)]
     return legible(" → ".join("".join(each.tokens) if each.text is None else each.text for each in texts))
 
@@ -112,7 +112,7 @@ def query_row(record: TextRecord, query: int | str | None) -> int:
 
 
 def query_place(text: HasTokens, query: int | str | None) -> int:
-    """The place for a place (negative: from the end), a word (its last token), or None (the text's last word).
+    """The place that ``query`` names: a number (negative: from the end), a word (its last token), None (the last word).
 
     Punctuation is not a word; a text of nothing else has its last token instead. A word is looked up in the text, then
     among the token labels. Raises OptionError, listing the tokens with their places, if there is no match.

@@ -34,8 +34,8 @@ from clearhead.drawing.terminal import table_of_attention
 from clearhead.notebook import html_of
 from clearhead.watching import AttentionMap, Record, TextRecord
 
-# A page stands in the notebook's file each time its value is shown. At most so many weights (heads x queries x keys; a
-# page of as many has 1.6 MB), or cells of a lens (1 MB); beyond them, a table.
+# The notebook's file holds a page for each time a value is shown. So at most this many weights (heads x queries x keys;
+# 1.6 MB in a page), or cells of a lens (1 MB); beyond that, a table.
 WEIGHTS, CELLS = 2**18, 4_000
 
 # Columns of a table, and pixels of a page.
@@ -91,7 +91,7 @@ def _(record: Record) -> str:
         f"<li value={number}>{html.escape(legible(each.text or ' '.join(each.tokens)))}</li>"
         for number, each in zip(record.texts, texts, strict=True)
     )
-    return f"<p>{html.escape(repr(record))}; <code>record[0]</code> is one text:</p><ol>{named}</ol>"
+    return f"<p>{html.escape(repr(record))}; <code>record[{record.texts[0]}]</code> is one text:</p><ol>{named}</ol>"
 
 
 @html_of.register

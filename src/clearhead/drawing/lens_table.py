@@ -79,7 +79,7 @@ def encoded(found: Lens) -> bytes:
 def numbers(found: Lens) -> dict[str, Any]:
     """Everything: a list of layers for each value, in each a list of places; entropies and kl in nats.
 
-    text: the one whose tokens are predicted; source: only where that is its translation
+    text: the one whose tokens are predicted; source: for a translator only, the text that it translates
     """
     source = {} if found.source is None else {"source": found.source.text}
     return {

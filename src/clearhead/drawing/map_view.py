@@ -16,7 +16,7 @@ from clearhead.watching import AttentionMap
 SIDE, CELL, MARGIN, HEADING = 40, 15, 96, 24
 LABEL = 14  # terminal cells of a label
 
-# What a notebook has around it may be dark.
+# On white: the notebook around it may be dark.
 OPEN = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
     'font-family="Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="10">'
@@ -25,9 +25,9 @@ OPEN = (
 
 
 def picture(a: AttentionMap) -> str:
-    """The map as SVG: queries from top to bottom, keys from left to right; of more than SIDE, cells cover several.
+    """The map as SVG: queries from top to bottom, keys from left to right; beyond SIDE of them, cells cover several.
 
-    Such a cell has the largest weight that it covers. Cells of weight 0 are left white.
+    Such a cell shows the largest weight that it covers. Cells of weight 0 are left white.
     """
     weights_YX = a.image(SIDE, SIDE).numpy()
     height, width = weights_YX.shape

@@ -42,7 +42,7 @@ def encoded(found: Sweep) -> bytes:
 
 
 def _named(found: Sweep, cells: SweepGrid | None, language: str) -> dict[str, Any]:
-    """What is named after the sweep, in a language."""
+    """The words that depend on the sweep, in one language."""
     with speaking(language):
         named: dict[str, Any] = {"measure": spoken(legible(found.measure))}
         if cells is not None:

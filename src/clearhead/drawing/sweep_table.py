@@ -46,7 +46,7 @@ class SweepGrid:
 
 
 def grid(found: Sweep) -> SweepGrid | None:
-    """Layer by head, by place, by key, or by part, if each entry is one edit of its own cell; else None."""
+    """Layer by head, by place, by key, or by part, if each entry is one edit with a cell of its own; else None."""
     edits = [entry.edits[0] for entry in found.entries if len(entry.edits) == 1]
     if len(edits) < len(found.entries):
         return None
@@ -163,7 +163,7 @@ def largest(cells: SweepGrid) -> float:
 
 
 def _with_texts(edit: Edit) -> str:
-    """The edit, a patch with the text that it takes something from, if that is known."""
+    """The edit in words; a patch with the text of its source, if that is known."""
     try:
         return spelled(edit) if isinstance(edit, Patch) else named(edit)
     except WatchError:

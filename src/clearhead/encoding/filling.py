@@ -76,14 +76,14 @@ def fill(model: LanguageModel, text: str, *, top: int = 5, edits: Edit | Sequenc
     ]
 
 
-# In a text whose masks are filled in again, one of this many tokens that stand for text is masked.
+# ``refill`` masks one in this many of the tokens that stand for text.
 EVERY = 6
 
 
 def refill(model: LanguageModel, ids: Sequence[int]) -> str:
     """The text of ``ids`` with every ``EVERY``-th token masked and filled in: "[right], and [wrong/right]".
 
-    Raises OptionError and NotFiniteError as ``fill`` does. A text without such a token stays as it is.
+    Raises OptionError and NotFiniteError as ``fill`` does. A text too short to have such a token stays as it is.
     """
     needs(model, "masked tokens", "filling in")
     tokenizer = model.tokenizer

@@ -48,7 +48,7 @@ class BeamSearch:
     start: the ids that every text starts with
     state: the generation state, with ``beams`` rows for each of ``texts`` texts
     limits: the most new tokens of each text
-    allowed: makes -inf the log-probabilities of ids that may not come next, from (logprobs_RV, the new ids of each row)
+    allowed: (logprobs_RV, the new ids of each row) -> logprobs_RV with -inf for ids that may not come next
     early_stopping: True: a text is done as soon as it has ``beams`` finished ones; "never": if the length penalty is
         above 0, its running beams are scored as if they ended at the limit
     forced: the tokens in fixed places; None = none
@@ -139,7 +139,7 @@ class BeamSearch:
                 ids = (*self._new[group * self._beams + beam], token)
                 score, ended = logprob / length**self._penalty, token in self._ends
                 finished.append(Hypothesis(ids, logprob, score, ended=ended, complete=ended and chosen))
-        finished.sort(key=lambda each: -each.score)  # stable: of equals the earlier
+        finished.sort(key=lambda each: -each.score)  # stable: ties keep their order
         del finished[self._beams :]
         running = running[: self._beams]
         enough = len(finished) == self._beams

@@ -121,7 +121,7 @@ def generate(
 
 
 def in_prompts(model: LanguageModel, prompts: Sequence[str], edits: Edit | Sequence[Edit]) -> tuple[Edit, ...]:
-    """The edits, with words of the prompts, and places from a prompt's end, turned into places."""
+    """The edits with their places resolved: words of the prompts, and places counted from a prompt's end."""
     encoded = [model.encode(prompt, _called(prompt)) for prompt in prompts]
     return placed(
         listed(edits), {(number, model.stack): tokenized_text(model, ids) for number, ids in enumerate(encoded)}

@@ -48,7 +48,7 @@ class Conversation:
         self.finish = None
 
     def forget(self) -> None:
-        """Empties the KV cache, because the model will answer differently, such as under edits; the messages stay."""
+        """Empties the KV cache but keeps the messages: for when the model will answer differently, as under edits."""
         self._memory = Memory()
 
     def ask(self, text: str, sampling: Sampling) -> Generator[Chunk]:

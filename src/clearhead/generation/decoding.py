@@ -45,10 +45,12 @@ class Decoding:
     ids: the sequences so far, none empty or longer than the context length
     vocabulary, gaps: ids below ``vocabulary`` can be picked, except those in ``gaps``
     unseen: how many leading tokens the repetition penalty ignores
-    lookup: guess repetitions ahead (single sequence only). draft: guess by this instead (the same)
+    lookup: guess ahead from repetitions in the text (single sequence only)
+    draft: guesses ahead instead (single sequence only)
     memory: KV cache of an earlier sequence to reuse; holds this one's afterwards (single sequence only)
     numbers: the sequences' text numbers in records (``tap.reserve``)
     state: a state to continue, such as a translation's, with room for ``sampling.max_tokens``; None makes one
+    read: the texts that the state has read, on which random numbers depend as on ``ids``
 
     Raises MemoryNeededError, with bytes needed and bytes free, before allocating anything.
     """
@@ -67,6 +69,7 @@ class Decoding:
         memory: Memory | None = None,
         numbers: Sequence[int] | None = None,
         state: State | None = None,
+        read: Sequence[Sequence[int]] = (),
     ) -> None:
         self._network, self._sampling, self._vocabulary = network, sampling, vocabulary
         self._device = network.device
@@ -83,7 +86,8 @@ class Decoding:
         self._next_BT = torch.tensor(
             [[0] * start + list(each) for start, each in zip(self._starts, ids, strict=True)], device=self._device
         )
-        self._draws = [_Draws(_generator(sampling.seed, each)) for each in ids]
+        known = [[*before, *each] for before, each in zip(read, ids, strict=True)] if read else ids
+        self._draws = [_Draws(_generator(sampling.seed, each)) for each in known]
         self._seen_BV = self._first_seen(ids, unseen) if sampling.repetition_penalty != 1 else None
         # No guessing where there is a border: a failed guess beyond it would have rebuilt the KV cache for nothing.
         self._border = network.border
@@ -166,7 +170,7 @@ class Decoding:
         return logits_BTV.to(wide(logits_BTV.dtype))
 
     def _cross(self, border: int) -> None:
-        """Recomputes every sequence when one crosses the border: the cached keys are rotated for shorter ones."""
+        """Recomputes every sequence when one crosses the border: its cached keys are rotated as for a shorter text."""
         whole_BT = torch.cat((self._passed_BT, self._next_BT), dim=1)
         if any(self._state.length - start <= border < whole_BT.shape[1] - start for start in self._starts):
             self._state.rewind(0)
@@ -192,7 +196,7 @@ class Decoding:
         return next_ids(allowed_BV, self._sampling, seen_BV=seen_BV, uniform_B=uniform_B)
 
     def _guess(self, logits_V: Tensor, guesses: Sequence[int]) -> int:
-        """The next id after these guesses by a draft's logits, drawn with the number that the model's draw will use."""
+        """The next id after these guesses, picked from a draft's logits with the model's own random number."""
         seen_BV = self._seen_BV
         if seen_BV is not None and guesses:
             seen_BV = seen_BV.index_fill(1, torch.tensor(guesses, device=self._device), True)
@@ -256,7 +260,7 @@ class _Draws:
         return self._made[place]
 
     def take(self) -> Tensor:
-        """The next number, which is used up."""
+        """Takes the next number."""
         self.ahead(0)
         return self._made.popleft()
 

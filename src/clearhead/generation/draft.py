@@ -29,7 +29,7 @@ Pick = Callable[[Tensor, Sequence[int]], int]
 class Draft:
     """A model that reads along with another's text and guesses how it goes on.
 
-    Both have the same tokens. ``begin`` starts a text; of one that begins like the last, only the rest is read.
+    Both have the same tokens. ``begin`` starts a text; if it begins like the last one, only the rest is read.
 
     Raises OptionError, saying what differs, if the two models do not go together.
     """
@@ -76,7 +76,7 @@ class Draft:
             self._ids.append(token)
 
     def guesses(self, most: int) -> list[int]:
-        """The next tokens by the draft, at most ``most``; fewer at the end of its context."""
+        """The draft's next tokens, at most ``most``; fewer at the end of its context."""
         found: list[int] = []
         state, pick = self._state, self._pick
         assert state is not None

@@ -29,7 +29,7 @@ def next_ids(logits_BV: Tensor, sampling: Sampling, *, seen_BV: Tensor | None, u
 def largest(logits_BV: Tensor) -> Tensor:
     """ids_B of the largest logits, the first among equals.
 
-    On a processor by numpy: 4 us for 50,257 numbers, where PyTorch takes 45.
+    On the CPU numpy finds them: 4 us for 50,257 numbers, where PyTorch takes 45.
     """
     if logits_BV.device.type != "cpu":
         return logits_BV.max(dim=-1).indices

@@ -11,17 +11,17 @@ from clearhead.language_model import LanguageModel
 
 @dataclass(frozen=True, kw_only=True)
 class Forced:
-    """Each counts as certain: its log-probability is 0. None = any token.
+    """Forced tokens, which count as certain: their log-probability is 0. None = any token.
 
     first: the id that a translation starts with (forced_bos_token_id)
-    last: the id that is the last at the limit of tokens (forced_eos_token_id)
+    last: the last id of a translation that reaches the limit of tokens (forced_eos_token_id)
     """
 
     first: int | None = None
     last: int | None = None
 
     def at(self, length: int, limit: int) -> int | None:
-        """The id of the token that makes a translation this long, if it is forced."""
+        """The id forced as token number ``length``, counted from 1; None if any may come."""
         if length == limit and self.last is not None:
             return self.last
         return self.first if length == 1 else None

@@ -45,7 +45,7 @@ def score(
 
     tokenizer: a name of sacrebleu's, such as 13a, zh, ja-mecab or char; None takes zh for Chinese, char for
         Japanese (which sacrebleu splits into words only with a dictionary), 13a for the rest
-    short: BLEU of the n-grams there are (sacrebleu's effective_order); else it is 0 if no text has four words
+    short: BLEU over only the n-gram orders that occur (sacrebleu's effective_order); else 0 if no text has four words
 
     Raises MissingExtraError if sacrebleu or what the tokenizer needs is not installed, OptionError for an unknown
     tokenizer or no translations.
@@ -69,7 +69,7 @@ def score(
 
 
 def suited(texts: Sequence[str]) -> str:
-    """sacrebleu's tokenizer for these references: 13a, its default, unless they are without spaces."""
+    """sacrebleu's tokenizer for these references: 13a, its default, or char or zh for scripts without spaces."""
     letters = [character for text in texts for character in text if character.isalpha()]
     han, kana = (sum(within(character, script) for character in letters) for script in (HAN, KANA))
     if han + kana <= MOSTLY * len(letters):

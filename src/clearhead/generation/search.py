@@ -1,4 +1,4 @@
-"""How a translation is looked for: beams, lengths, limits, and what the model's folder says of them."""
+"""How to search for a translation: beams, lengths and limits, with defaults from the model's folder."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ FIELDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """How to look for a translation.
+    """How to search for a translation.
 
     beams: partial translations kept side by side; 1 is greedy
     length_penalty: scores are divided by length ** this: 0 favours short ones, above 1 long ones
-    early_stopping: when a text with ``beams`` finished translations is done: True: at once; False: when the best of the
-        others, if it ended now, would score no better; "never": when it could not at any length that is allowed
+    early_stopping: when a text with ``beams`` finished translations is done. True: at once; False: when the best
+        running beam would score no better if it ended now; "never": when it could do no better at any length allowed
     best: how many translations of each text to give, at most ``beams``
     no_repeat: no run of this many tokens comes twice; 0 allows all
-    max_tokens: the most new tokens; None is three times those of the source, and 10: training leaves out longer ones
+    max_tokens: the most new tokens; None = 3 times the source's, plus 10: training leaves out longer ones
     sampling: draw tokens instead, with one beam; its own ``max_tokens`` is ignored
 
     Raises OptionError with the value and the rule.

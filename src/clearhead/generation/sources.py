@@ -1,4 +1,4 @@
-"""The texts that translators read: their ids, the edits made to them, and their reading before an answer is written."""
+"""The texts that translators read: their ids, the edits under which they are read, and the encoder's pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clearhead.watching.places import placed
 
 
 def source_ids(model: LanguageModel, text: str) -> list[int]:
-    """A text as a translator reads it, with its end, and its language if the tokenizer has tokens for languages.
+    """The ids of a text as a translator reads it: with the end token, and its language's if the tokenizer has any.
 
     Raises TextError if it is longer than the context.
     """
@@ -35,7 +35,7 @@ def editing(
 ) -> Iterator[Sequence[int] | None]:
     """Applies the edits to texts of these ids, whose answers all begin with ``begun``.
 
-    Gives the texts' numbers in records, which the edits go by; None without edits. Raises WatchError for an edit that
+    Yields the texts' numbers in records, to which edits refer; None without edits. Raises WatchError for an edit that
     does not apply or changes nothing.
     """
     if not edits:

@@ -28,7 +28,7 @@ class FilledText:
     """A text whose missing spans are filled; ``str()`` gives it.
 
     spans: what fills <extra_id_0>, <extra_id_1>, ...
-    ids: the ids the model wrote: each sentinel and its span, and the sentinel behind the last span
+    ids: the ids the model wrote: each sentinel and its span, and the sentinel after the last span
     logprob: the sum of their log-probabilities, in nats
     score: logprob / number of ids, by which the best are found
     """
@@ -50,7 +50,7 @@ def fill_spans(
 
     T5 answers with each sentinel and the text it stands for (Raffel et al. 2020, 3.1.4); a beam search finds the
     answers that have all spans in order, none of them empty. ``max_tokens`` is the most ids of an answer, sentinels
-    included; None is three times those of the text, and 10. ``edits`` change the model as it runs
+    included; None = 3 times the text's, plus 10. ``edits`` change the model as it runs
     (``watching.edits``); places in the encoder may be words of the text.
     Raises OptionError for a model without such tokens, a text without spans or with spans out of order, or a value out
     of range, TextError for a text longer than the context, NotFiniteError if the model's logits are not finite,

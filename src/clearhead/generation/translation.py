@@ -33,8 +33,8 @@ AHEAD = 16  # batches read before the first is translated, so that texts of simi
 class Translation:
     """A text and its translation; ``str()`` gives the translation.
 
-    ids: the ids the model wrote, its end included
-    logprob: the sum of their log-probabilities, in nats; that of tokens which the model's folder forces is 0
+    ids: the ids the model wrote, the end token included
+    logprob: the sum of their log-probabilities, in nats; 0 for tokens that the model's folder forces
     score: logprob / length ** length_penalty, by which beams are ordered
     complete: False if the translation was cut at ``max_tokens``, or had to end there
     others: the next best translations, if several were asked for
@@ -110,8 +110,8 @@ def stream_translations(
 ) -> Iterator[Translation]:
     """The translations in order, while ``texts`` are read 16 batches at a time, or one by one if ``together`` is 1.
 
-    Under ``edits``, which know every text by its number, all are read first. ``search`` is that of the model's folder
-    if None; other arguments as for ``translate``.
+    With ``edits``, which refer to texts by number, all texts are read first. ``search``: None = that of the model's
+    folder; the other arguments are those of ``translate``.
     """
     check_model(model, "translate")
     needs(model, "text to text", "translate")
@@ -141,7 +141,7 @@ def _streamed(
     together: int,
     numbers: Sequence[int] | None = None,
 ) -> Iterator[Translation]:
-    """numbers: the texts' numbers in records; None: each beam is a text there."""
+    """Translates block by block. numbers: the texts' numbers in records; None: each beam is a text there."""
     every, fixed, before = iter(texts), forced(model), 0
     while block := list(islice(every, 1 if together == 1 else AHEAD * together)):
         sources = [source_ids(model, text) for text in block]
@@ -192,10 +192,10 @@ def _batch(
         raise TextError(f"the prefix has {written:,} tokens; the model has room for {most:,}; shorten it")
     state = read(model, sources, len(begun) + max(limits) - 1, search.beams, numbers)
     ends = defaults(model).ends | {end}
-    # The id before a translation is never in one. OPUS-MT's is padding, whose logit is 0: the mean, not the least.
+    # The id before a translation never occurs in one. OPUS-MT's is padding, whose logit is 0: average, not lowest.
     never = [] if start in ends else [start]
     if search.sampling is not None:
-        return _drawn(model, begun, state, search, search.sampling, ends, fixed, never, limits, numbers)
+        return _drawn(model, begun, sources, state, search, search.sampling, ends, fixed, never, limits, numbers)
     return BeamSearch(
         model.network,
         begun,
@@ -215,6 +215,7 @@ def _batch(
 def _drawn(
     model: LanguageModel,
     begun: list[int],
+    sources: Sequence[Sequence[int]],
     state: State,
     search: Search,
     sampling: Sampling,
@@ -224,7 +225,7 @@ def _drawn(
     limits: Sequence[int],
     numbers: Sequence[int] | None,
 ) -> list[list[Hypothesis]]:
-    """A random translation of each source, which depends on that and on the seed."""
+    """A random translation of each source; it depends on source and seed, not on the rest of the batch."""
     tokenizer, network = model.tokenizer, model.network
     first = [] if fixed.first is None else [fixed.first]
     decoding = Decoding(
@@ -236,11 +237,12 @@ def _drawn(
         unseen=len(begun),
         numbers=numbers,
         state=state,
+        read=sources,
     )
     drawn = [[Drawn(text, each, 0.0) for each in first] for text in range(len(limits))]
 
     def check(text: int) -> None:
-        """Ends a translation that is whole, or as long as it may be."""
+        """Ends a translation that is complete or has reached its limit."""
         mine, limit = drawn[text], limits[text]
         whole = len(mine) > len(first) and mine[-1].id in ends
         if not whole and len(mine) == limit - 1 and fixed.last is not None:
@@ -267,7 +269,7 @@ def _drawn(
 
 @dataclass(frozen=True, eq=False)
 class _Allowed:
-    """Rules out some ids, and those that would complete a run of ``no_repeat`` tokens, the prefix's included, again."""
+    """Rules out the ids in ``never``, and those that would repeat a run of ``no_repeat`` tokens, prefix included."""
 
     never: Tensor
     no_repeat: int

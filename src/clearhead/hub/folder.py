@@ -67,7 +67,7 @@ def save(folder: Path, model: LanguageModel, *, step: int | None = None, bits: i
             start, end = model.target_edges
             ids = {**ids, "decoder_start_token_id": start, "eos_token_id": end, "pad_token_id": end}
             generation = ids
-        elif metadata.family is None:  # without them, transformers takes the family's own, beyond a small vocabulary
+        elif metadata.family is None:  # else transformers takes the family's default ids, beyond a small vocabulary
             known = {f"{role}_token_id": tokenizer.role(role) for role in ("bos", "eos", "sep", "pad")}
             ids = {name: token for name, token in known.items() if token is not None}
     layout = _layout(config, metadata)
@@ -130,6 +130,7 @@ def saved_step(folder: Path) -> int | None:
 
 
 def step_of(notes: Mapping[str, str]) -> int | None:
+    """The step in the notes of a file of weights; None if they do not say."""
     step = notes.get(STEP)
     return int(step) if step is not None and step.isdecimal() and len(step) < STEP_DIGITS else None
 
@@ -165,6 +166,7 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def tokenizer_in(folder: Path, config: ModelConfig) -> Tokenizer | None:
+    """The tokenizer of a folder; None if it has none. Raises FolderError if it has more tokens than the model."""
     if not has_tokenizer(folder):
         return None
     tokenizer = Tokenizer.load(folder)
@@ -222,6 +224,7 @@ def _layout(config: ModelConfig, metadata: Metadata) -> Family[Any]:
 
 
 def metadata_in(folder: Path, layout: Family[Any], settings: Mapping[str, Any], config: ModelConfig) -> Metadata:
+    """The metadata of a folder whose config.json was read already. Raises FolderError for a damaged file."""
     generation = read_table(folder / GENERATION) if (folder / GENERATION).exists() else {}
     ids = {name: value for name, value in settings.items() if name.endswith("_token_id")}
     pooling, unpooled = None, None

@@ -36,7 +36,7 @@ def content(path: Path, *, most: int = JSON_AT_MOST) -> bytes:
 
 
 def _incomplete(folder: Path) -> str:
-    """That a folder is not a model, and which models it contains."""
+    """A clause for errors: the folder is not a complete model, and which models it contains."""
     models = sorted(str(each.parent) for each in folder.glob("*/config.json"))
     rest = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
     inside = f"one that it contains: {', '.join(models[:SHOWN])}{rest}"

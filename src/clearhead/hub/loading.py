@@ -106,9 +106,9 @@ def load(
 
 
 def _staying(found: _Examined, network: Network, rounded: Mapping[str, Matrix], dtype: str) -> dict[str, Matrix]:
-    """The matrices that stay as a file has them, rounded already, with their bits.
+    """The matrices that stay as the file stores them, already rounded, with their bits.
 
-    With ``bits``, those that have at most so many; else all, unless a dtype was named: they are then converted to it.
+    With ``bits``, those of at most that many; else all, unless a dtype was named, to which they are then converted.
     """
     if not rounded and dtype in DTYPES:
         return {}
@@ -148,7 +148,7 @@ class _Examined:
 
     place: the folder or file. folder: None for a file
     shapes: of our tensors, by name
-    rounded: the bits of those of our matrices that the files hold rounded; read_rounded: gives each of some, by name
+    rounded: the bits of each of our matrices that the files hold rounded; read_rounded: reads some of them, by name
     """
 
     place: Path

@@ -220,7 +220,7 @@ class _Work:
     def announced(
         self, waiting: list[tuple[DecoderConfig, Trial, float]], after: float
     ) -> Iterator[tuple[DecoderConfig, Trial]]:
-        """The trials, each announced. Training takes the seconds given, and ``after`` them the later parts theirs."""
+        """The trials, each announced with the time left: their own seconds, and ``after`` seconds for later parts."""
         for number, (size, trial, _) in enumerate(waiting, start=1):
             left = after + sum(seconds for _, _, seconds in waiting[number - 1 :])
             self.events.trial(trial, number, len(waiting), left / TRAINED)

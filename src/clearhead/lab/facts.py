@@ -24,8 +24,8 @@ AT_ONCE = 16
 class FactScore:
     """How one kind of fact was predicted.
 
-    asked, right: words, and those of which every token was the likeliest, given all before it
-    common: share of the asked words that are the most common one of their kind: what needs no memory
+    asked: number of words. right: share of them of which every token was the likeliest, given all before it
+    common: share of the asked words that are the most common one of their kind: the score of a guess without memory
     distances: share right, by tokens from the end of what told the fact; empty for sums, which nothing tells
     """
 

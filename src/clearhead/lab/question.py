@@ -188,7 +188,7 @@ def _stories(corpus: corpora.Corpus | None, facts: int | None) -> int:
 
 
 def _as_wide(size: DecoderConfig, width: int) -> DecoderConfig:
-    """The Transformer at another width, with heads of 32 and a feed-forward of 8/3 of the width, as the dial has."""
+    """The Transformer at another width, with heads of 32 and a feed-forward of 8/3 of the width, as on the ladder."""
     if width < 32 or width % 32:
         raise OptionError(f"width {width}: must be a multiple of 32, the width of a head")
     heads = width // 32

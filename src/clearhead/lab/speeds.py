@@ -29,11 +29,11 @@ PROGRAM = "from clearhead.lab.speeds import main; main()"
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """A new model of one shape at one length.
+    """The speed and memory of an untrained model at one length.
 
     training: tokens a second; generating: new tokens a second, at the end of a text of that length
     training_bytes: peak beyond what the process held before its first model: weights, optimizer, activations, libraries
-    state_bytes: what generation carries on, exactly
+    state_bytes: exact size of the state that generation carries along
     """
 
     kind: str

@@ -52,7 +52,7 @@ class Cache(State):
         Raises RequestError, before writing anything, if they do not fit.
         """
         if torch.is_grad_enabled():
-            # autograd forbids writing to views that are older than the writing of another layer
+            # autograd forbids writing to a view made before another layer wrote
             new_k, new_v, k_BGKD, v_BGKD = self._views(k_BGTD.shape, range(layer, layer + 1))[0]
         else:
             key = (self.length, k_BGTD.shape, torch.is_inference_mode_enabled())
@@ -68,9 +68,9 @@ class Cache(State):
         return k_BGKD, v_BGKD
 
     def _views(self, shape: torch.Size, layers: range) -> list[Views]:
-        """Where layers write new keys and values of this shape, and all that are filled then.
+        """Views in which layers write new keys and values of this shape, and views of all that are then filled.
 
-        Made for all layers of a pass at once, they take half of the time.
+        Making them for all layers of a pass at once takes half the time.
         """
         rows, _, places, _ = shape
         if rows != self.k_LBGKD.shape[1]:
@@ -84,7 +84,7 @@ class Cache(State):
         return [(new_k[layer], new_v[layer], all_k[layer], all_v[layer]) for layer in layers]
 
     def filled(self) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """k_BGKD and v_BGKD of every layer, of the places that are filled."""
+        """k_BGKD and v_BGKD of every layer, filled places only."""
         keys, values = (each.narrow(3, 0, self.length).unbind() for each in (self.k_LBGKD, self.v_LBGKD))
         return keys, values
 
@@ -135,7 +135,7 @@ class Cache(State):
             watcher.selected(self, rows_R.tolist())
 
     def _selected(self, old_LBGKD: Tensor, rows_R: Tensor, first: int) -> Tensor:
-        if first == 0 and 3 * self.length >= self.capacity:  # rows in one piece take a third of the time for each place
+        if first == 0 and 3 * self.length >= self.capacity:  # copying whole rows takes a third of the time per place
             return old_LBGKD.index_select(1, rows_R)
         new_LBGKD = old_LBGKD.new_empty((len(old_LBGKD), len(rows_R), *old_LBGKD.shape[2:]))
         new_LBGKD[:, :, :, : self.length - first] = old_LBGKD[:, rows_R, :, first : self.length]

@@ -1,4 +1,4 @@
-"""Rounding for the inputs that a text gives (GPTQ): what one column loses, the columns after it make up for."""
+"""Rounding for the inputs that a text gives (GPTQ): later columns make up for the error of earlier ones."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LAYER = re.compile(r".*?\bblocks\.\d+\.")
 def calibrate(network: Network, rows: Sequence[Tensor], bits: int) -> None:
     """Rounds the linear layers, in place, layer after layer (Frantar et al. 2022); embeddings and output stay.
 
-    Each is rounded for the inputs that it gets from the rows when all layers before it are rounded already.
-    What they do not reach, a pooler, is rounded to nearest.
+    Each is rounded for the inputs that it gets from the rows once all layers before it are rounded. A layer that the
+    rows do not reach, such as a pooler, is rounded to nearest.
 
     rows: ids_BT each
 
@@ -50,7 +50,7 @@ def calibrate(network: Network, rows: Sequence[Tensor], bits: int) -> None:
 
 
 def _layer(name: str) -> str:
-    """What the names of a layer's matrices begin with."""
+    """The prefix that the names of a block's matrices share; the name itself outside blocks."""
     found = _LAYER.match(name)
     return found[0] if found else name
 

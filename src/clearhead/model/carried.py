@@ -66,7 +66,7 @@ class Carried(Cache):
 
 
 def carried(state: State | None) -> Carried | None:
-    """The state as what layers carry on. Raises RequestError if it is of another kind of model."""
+    """The state as a ``Carried``. Raises RequestError if it is of another kind of model."""
     if state is not None and not isinstance(state, Carried):
         raise RequestError(f"model: the state is a {type(state).__name__}; make one with model.state(batch, capacity)")
     return state

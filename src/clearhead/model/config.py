@@ -67,7 +67,7 @@ class ModelConfig(Tagged, ABC):
     def equal(cls, decoder: DecoderConfig) -> ModelConfig:
         """A model of this kind with the decoder's vocabulary, context and width, and as many weights, within 2 %.
 
-        Kinds with an ``architecture`` have one; the dial uses it.
+        Kinds with an ``architecture`` implement it; the dial uses it.
         """
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class ModelConfig(Tagged, ABC):
 
     @abstractmethod
     def parameters(self) -> int:
-        """Number of trained numbers, the tied output layer counted once."""
+        """Number of trained parameters, the tied output layer counted once."""
 
     def active_parameters(self) -> int:
         """Number of weights used in the forward pass of one token."""
@@ -207,7 +207,7 @@ class TransformerConfig(ModelConfig):
         return tuple(pattern[layer % len(pattern)] for layer in range(self.layers))
 
     def parameters(self) -> int:
-        """Number of trained numbers, the tied output layer counted once."""
+        """Number of trained parameters, the tied output layer counted once."""
         E, L = self.width, self.layers
         norms = L * (4 if self.arrangement == "sandwich" else 2) + (self.arrangement != "post")
         blocks = L * self.attention.parameters(E) + self.feed_forward.parameters(E, L) + norms * self.norm.parameters(E)
@@ -327,9 +327,9 @@ class EncoderConfig(TransformerConfig):
 
     @classmethod
     def equal(cls, decoder: DecoderConfig) -> EncoderConfig:
-        """ModernBERT's shape (Warner et al. 2024), as near to the decoder's as it allows: its layers see all tokens.
+        """ModernBERT's shape (Warner et al. 2024), as close to the decoder's as possible; every layer sees all tokens.
 
-        Its heads fill the width. The layer that predicts masked tokens is paid for by narrower feed-forwards.
+        The heads fill the width. Narrower feed-forwards make room for the layer that predicts masked tokens.
         """
         width, kind = decoder.width, decoder.feed_forward.kind
         heads = nearest_heads(width, decoder.attention.head_width, even=True)
@@ -361,7 +361,7 @@ class EncoderConfig(TransformerConfig):
         return 1 if self.prediction is None else super().matrices
 
     def parameters(self) -> int:
-        """Number of trained numbers, the tied output layer counted once."""
+        """Number of trained parameters, the tied output layer counted once."""
         E, norm = self.width, self.norm.parameters(self.width)
         count = super().parameters() + (0 if self.arrangement == "pre" else norm) + self.token_types * E
         count += (E + 1) * E if self.pooler else 0

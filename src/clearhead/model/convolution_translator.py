@@ -25,14 +25,14 @@ from clearhead.model.parts.source import Projected, Source
 from clearhead.model.registry import register
 from clearhead.tap import Site
 
-HALVED = math.sqrt(0.5)  # on each sum of two, so that it varies as each of them (3.5)
+HALVED = math.sqrt(0.5)  # on each sum of two, which keeps the variance (3.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
     """Gated convolutions over both sides of the source, and over the target so far; learned positions; no norms.
 
-    hidden: width of the stream that layers add to, apart from that of the embedding
+    hidden: width of the stream that layers add to; ``width`` is that of the embedding
     """
 
     kind: ClassVar[str] = "convolution-translator"
@@ -57,7 +57,7 @@ class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
 
     @property
     def attention(self) -> AttentionConfig:
-        """That from each layer of the decoder to the source: heads that share the width, and unscaled scores."""
+        """The attention of each decoder layer to the source: heads share the width, and scores are unscaled."""
         heads, head_width = self.attention_heads, self.width // self.attention_heads
         return AttentionConfig(heads=heads, kv_heads=heads, head_width=head_width, head_norm="none", scale=1.0)
 
@@ -66,7 +66,7 @@ class ConvolutionTranslatorConfig(LayeredTranslatorConfig):
         return self.attention.projections
 
     def parameters(self) -> int:
-        """Number of trained numbers, the tied output layer counted once."""
+        """Number of trained parameters, the tied output layer counted once."""
         E, H = self.width, self.hidden
         inward, outward = H * (E + 1), E * (H + 1)
         convolution = 2 * H * (self.kernel * H + 1)

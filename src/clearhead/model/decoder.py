@@ -28,7 +28,7 @@ class Decoder(Transformer):
 
     @property
     def softcap(self) -> float | None:
-        """The config's."""
+        """The config's ``logit_softcap``."""
         return self.config.logit_softcap
 
     def unembed(self, x_BTE: Tensor) -> Tensor:

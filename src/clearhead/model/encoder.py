@@ -39,7 +39,7 @@ class Encoder(Transformer):
             self.blocks[0].attention_norm = nn.Identity()  # replaced by the embedding's norm
 
     def own_mask(self, size: int | None) -> Mask:
-        """The window, to both sides, if there is one."""
+        """The window, to both sides; all keys if there is none."""
         return FULL if size is None else band(size)
 
     def embed(self, ids_BT: Tensor, places_BT: Tensor | int, types_BT: Tensor | None) -> Tensor:

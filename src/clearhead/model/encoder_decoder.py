@@ -37,12 +37,12 @@ class SourceConfig(TransformerConfig):
     embedding_norm: bool = False
 
     def parameters(self) -> int:
-        """Number of trained numbers."""
+        """Number of trained parameters."""
         return super().parameters() + (self.norm.parameters(self.width) if self.embedding_norm else 0)
 
     @property
     def abilities(self) -> frozenset[str]:
-        """None: it only reads."""
+        """Empty: it only reads."""
         return frozenset()
 
     def state_numbers(self, places: int) -> int:
@@ -145,7 +145,7 @@ class EncoderDecoderConfig(DecoderConfig):
         return frozenset({"text to text"})
 
     def parameters(self) -> int:
-        """Number of trained numbers, shared embeddings counted once."""
+        """Number of trained parameters, shared embeddings counted once."""
         encoder = self.encoder
         count = super().parameters() + encoder.parameters()
         if self.source_vocabulary is None:
@@ -161,11 +161,11 @@ class EncoderDecoderConfig(DecoderConfig):
         return super().inner_parameters() - source
 
     def state_numbers(self, places: int) -> int:
-        """The keys and values of every layer, of the text written and of a source that fills the context."""
+        """The keys and values of every layer, for the text written and for a source that fills the context."""
         return super().state_numbers(places) + super().state_numbers(self.context)
 
     def pass_numbers(self) -> int:
-        """The larger of both stacks'."""
+        """Those of the larger stack."""
         return max(super().pass_numbers(), self.encoder.pass_numbers())
 
     def training_numbers(self) -> int:
@@ -206,12 +206,12 @@ class Reader(Transformer):
         return self.embedding_norm(super().embed(ids_BT, places_BT, types_BT))
 
     def own_mask(self, size: int | None) -> Mask:
-        """The window, to both sides, if there is one."""
+        """The window, to both sides; all keys if there is none."""
         return FULL if size is None else band(size)
 
 
 class EncoderDecoder(Translator, Decoder):
-    """Two stacks of Transformer blocks, which share an embedding unless the config says not."""
+    """Two stacks of Transformer blocks, which share an embedding unless the config says otherwise."""
 
     config: EncoderDecoderConfig  # pyright: ignore[reportIncompatibleVariableOverride] (set once)
 
@@ -272,7 +272,7 @@ class EncoderDecoder(Translator, Decoder):
 
     @property
     def source_embedding(self) -> Embedding:
-        """The encoder's."""
+        """The encoder's embedding."""
         return self.encoder.embedding
 
     @property

@@ -40,14 +40,14 @@ class LayeredConfig(ModelConfig):
 
     @classmethod
     def equal(cls, decoder: DecoderConfig) -> Self:
-        """The width inside its layers makes the number of weights fit."""
+        """Chooses the width inside its layers so that the number of weights fits."""
         names = ("vocabulary", "context", "width", "tied", "dropout", "norm")
         given = {**{name: getattr(decoder, name) for name in names}, **cls.layers_of(decoder)}
         return nearest_in_size(lambda hidden: cls(**given, hidden=hidden), decoder.parameters())
 
     @classmethod
     def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
-        """The number of layers, and what else they take from a decoder of equal size."""
+        """The number of layers, and what else the model takes from a decoder of equal size."""
         return {"layers": decoder.layers}
 
     @property
@@ -57,10 +57,10 @@ class LayeredConfig(ModelConfig):
 
     @abstractmethod
     def layer_parameters(self) -> int:
-        """Number of trained numbers in one layer, without its norm."""
+        """Number of trained parameters in one layer, without its norm."""
 
     def parameters(self) -> int:
-        """Number of trained numbers, the tied output layer counted once."""
+        """Number of trained parameters, the tied output layer counted once."""
         norms = (self.layers + 1) * self.norm.parameters(self.width)
         return self.vocabulary * self.width * self.matrices + self.layers * self.layer_parameters() + norms
 

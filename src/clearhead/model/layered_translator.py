@@ -1,4 +1,4 @@
-"""What translators of recurrent and convolutional layers share: two stacks, an embedding, and what is carried on."""
+"""What recurrent and convolutional translators share: two stacks, an embedding, and the state carried on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from clearhead.tap import Site
 
 @dataclass(frozen=True, kw_only=True)
 class LayeredTranslatorConfig(ModelConfig):
-    """Layers that read the source, and layers that write the target, each of them with ``attention`` to the source.
+    """Layers that read the source, and layers that write the target, each of these with ``attention`` to the source.
 
     layers: those of the decoder; context: the longest text on either side, in tokens
     """
@@ -41,7 +41,7 @@ class LayeredTranslatorConfig(ModelConfig):
 
     @classmethod
     def equal(cls, decoder: DecoderConfig) -> Self:
-        """The width inside its layers makes the number of weights fit."""
+        """Chooses the width inside its layers so that the number of weights fits."""
         names = ("vocabulary", "context", "width", "tied", "dropout")
         given = {**{name: getattr(decoder, name) for name in names}, **cls.layers_of(decoder)}
         return nearest_in_size(lambda hidden: cls(**given, hidden=hidden), decoder.parameters())
@@ -49,7 +49,7 @@ class LayeredTranslatorConfig(ModelConfig):
     @classmethod
     @abstractmethod
     def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:
-        """The numbers of layers, and what else they take from a decoder of equal size."""
+        """The numbers of layers, and what else the model takes from a decoder of equal size."""
 
     @property
     def abilities(self) -> frozenset[str]:
@@ -68,7 +68,7 @@ class LayeredTranslatorConfig(ModelConfig):
 
 
 class LayeredTranslator(Translator):
-    """ids, source -> logits. Both stacks share the embedding, whose matrix the output layer is, if tied.
+    """ids, source -> logits. Both stacks share the embedding, and so does the output layer if tied.
 
     layers: those of the decoder, each with its attention to the source in ``cross``
     """
@@ -85,7 +85,7 @@ class LayeredTranslator(Translator):
 
     @abstractmethod
     def placed(self, x_BTE: Tensor, places_BT: Tensor, stack: str) -> Tensor:
-        """The embedding with what says where each token stands, if the model has that."""
+        """The embedding plus positions, if the model has any."""
 
     @abstractmethod
     def encoded(self, x_BSE: Tensor, mask: Mask) -> Tensor:
@@ -97,7 +97,7 @@ class LayeredTranslator(Translator):
 
     @abstractmethod
     def carries(self, batch: int) -> list[Carry]:
-        """Zeros for what each layer of the decoder carries on."""
+        """What each layer of the decoder carries on, as zeros."""
 
     def read(self, source_BS: Tensor, mask: Mask = FULL, *, keep: bool = False) -> Source:
         """As ``Translator.read``. Places count from the first token of each text."""
@@ -145,7 +145,7 @@ class LayeredTranslator(Translator):
         return x_BTE
 
     def empty_state(self, batch: int, capacity: int) -> Carried:
-        """Zeros for every layer; the first pass begins with what its source says."""
+        """Zeros for every layer; a recurrence replaces them in its first pass, by what the source gives."""
         return Carried(self.carries(batch), batch=batch, capacity=capacity)
 
     def sites(self) -> dict[Site, int]:
@@ -158,6 +158,6 @@ class LayeredTranslator(Translator):
         return sites
 
     def projections(self) -> dict[Site, Tensor]:
-        """weight of the map after each attention, whose inputs are heads x head width."""
+        """weight of each attention's output projection; its inputs are heads x head width."""
         crosses = [cast(Any, layer).cross for layer in self.layers]
         return {cross.site: cross.out.matrix for cross in crosses}

@@ -157,7 +157,7 @@ class Network(nn.Module, ABC):
 
     @property
     def source_embedding(self) -> Embedding:
-        """The embedding of a text that is translated; the only one, unless the config gives it one of its own."""
+        """The embedding of source texts; the same one, unless the config gives the source its own."""
         return self.embedding
 
     @property

@@ -47,10 +47,10 @@ class Matrix:
 def matrices(network: Network, bits: int, *, edges: bool = True) -> dict[str, Matrix]:
     """What is rounded when a network is kept in 8 or 4 bits, by the weight's name. edges: also embeddings and output.
 
-    These are the linear layers and embeddings whose rows are whole groups of 32. Embeddings and output layers are kept
-    in 8 bits at least: of a model trained here, 4 bits for them made up two thirds of the divergence (docs/LOG.md).
-    Left as they are: routers, which are small and decide much, and all that is not a linear layer: stacks of experts,
-    fused recurrences, positions, norms, biases. Raises OptionError for another number of bits.
+    These are the linear layers and embeddings whose rows are whole groups of 32. Embeddings and output layers keep at
+    least 8 bits: in a model trained here, 4 bits for them caused two thirds of the divergence (docs/LOG.md). Left as
+    they are: routers, which are small and decide much, and all that is not a linear layer: stacks of experts, fused
+    recurrences, positions, norms, biases. Raises OptionError for another number of bits.
     """
     check_bits(bits)
     found: dict[str, Matrix] = {}

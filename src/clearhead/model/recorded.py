@@ -35,9 +35,9 @@ def recordable(network: Network, ids_BT: Tensor, cache: Cache) -> bool:
 class Recorded:
     """The pass of a model over a single token with one KV cache.
 
-    The first such pass runs normally, since it computes what later ones find: tables of rotations, the fastest ways
-    of products. The second is recorded, and those after it are made from the recording, as long as weights, parts,
-    cache and threads stay and there are no hooks. Other attributes of parts, such as a norm's eps, must not change.
+    The first such pass runs normally, since it makes what later ones only look up: rotary tables, and the fastest way
+    for each product. The second is recorded, and later ones are replayed, as long as weights, parts, cache and threads
+    stay the same and there are no hooks. Other attributes of parts, such as a norm's eps, must not change.
     Watchers that only look get the requests of a pass at its end, with copies of its queries.
 
     refused: why the recording cannot be used; None = it can, or there is none yet
@@ -48,7 +48,7 @@ class Recorded:
         self.refused: str | None = None
         self._tape: Tape | None = None
         self._network = network
-        self._parts = list(network.modules())  # kept, as are the weights, so that nothing new gets the address of one
+        self._parts = list(network.modules())  # kept, like the weights, so that no address is used again
         self._hooks = [*_tables(self._parts, "_forward_hooks", "_forward_pre_hooks"), *GLOBAL_HOOKS]
         self._tensors = _tables(self._parts, "_parameters", "_buffers")
         self._modules = _tables(self._parts, "_modules")
@@ -60,7 +60,7 @@ class Recorded:
         return network is self._network and self._key == self._now(cache)
 
     def logits(self, ids_11: Tensor, cache: Cache, forward: Callable[[Tensor], Tensor]) -> Tensor | None:
-        """logits_11V after this id, which the cache then has. None if the pass, ``forward``, must run normally."""
+        """logits_11V after this id, which is added to the cache. None if the pass, ``forward``, must run normally."""
         if self.refused is not None or any(self._hooks):
             return None
         watchers, place = tap.watchers(), cache.length
@@ -96,7 +96,7 @@ class Recorded:
 
     def _show(self, watchers: Sequence[tap.Watcher], cache: Cache) -> None:
         """Shows the requests of the pass that was just made."""
-        cache.advance(0)  # so that it knows of these watchers
+        cache.advance(0)  # adds no place, but makes these watchers known to the cache
         keys, values = cache.filled()
         for request, backend, o_BHQD in self._requests:
             layer = request.site.layer
@@ -107,7 +107,7 @@ class Recorded:
                 watcher.after(again, backend, o_BHQD)
 
     def _now(self, cache: Cache) -> tuple[object, ...]:
-        """What the calls depend on."""
+        """What the recorded calls depend on."""
         weights = [
             (id(each), each.data_ptr(), each.numel(), each.is_contiguous())
             for table in self._tensors

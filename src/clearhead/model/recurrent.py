@@ -85,7 +85,7 @@ class AttentiveConfig(RecurrentConfig):
         return self.attention
 
     def parameters(self) -> int:
-        """Number of trained numbers, the tied output layer counted once."""
+        """Number of trained parameters, the tied output layer counted once."""
         return super().parameters() + self.attention.parameters(self.width) + self.norm.parameters(self.width)
 
     def state_numbers(self, places: int) -> int:

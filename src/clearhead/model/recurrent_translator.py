@@ -1,4 +1,4 @@
-"""Recurrent translators: the encoder reads from both ends, the decoder attends to it (Bahdanau et al. 2015)."""
+"""Recurrent translators: the encoder reads in both directions, the decoder attends to it (Bahdanau et al. 2015)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from clearhead.tap import Site
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentTranslatorConfig(LayeredTranslatorConfig):
-    """Recurrences in both stacks, and after each of the decoder's the attention of Luong et al. 2015 (3.1).
+    """Recurrences in both stacks, each of the decoder's followed by the attention of Luong et al. 2015 (3.1).
 
-    Each part adds to a residual stream and reads it through a norm, and all have several heads, as in Chen et al. 2018
-    (2.2). Scores are dot products of projected states, so there are no positions.
+    Each part adds to a residual stream and reads it through a norm, and attention has several heads, as in Chen et al.
+    2018 (2.2). Scores are dot products of projected states, so there are no positions.
     """
 
     cell: ClassVar[str]  # in ``CELLS``
@@ -57,7 +57,7 @@ class RecurrentTranslatorConfig(LayeredTranslatorConfig):
         return self.attention.projections
 
     def parameters(self) -> int:
-        """Number of trained numbers, the tied output layer counted once."""
+        """Number of trained parameters, the tied output layer counted once."""
         E, H, one = self.width, self.hidden, self.norm.parameters(self.width)
         gates = CELLS[self.cell].gates * H * (E + H + 2)
         reader = 2 * gates + 2 * H * E + one
@@ -110,14 +110,14 @@ class GRUTranslatorConfig(RecurrentTranslatorConfig):
 
 
 class EncoderPass(NamedTuple):
-    """A pass of the encoder: its pieces, and the cell of each row with which each one changes places from the end."""
+    """A pass of the encoder: its pieces, and for each cell the one it swaps with when the text is reversed."""
 
     cut: list[Piece]
     turned_BS: Tensor
 
 
 class RecurrentDecoderPass(NamedTuple):
-    """A pass of the decoder: its pieces, its source, and the mean of that, where a text begins."""
+    """A pass of the decoder: its pieces, its source, the source's mean if a text begins in it, and its first place."""
 
     cut: list[Piece]
     source: Source
@@ -145,7 +145,7 @@ class RecurrentEncoderLayer(Dropping):
 
 
 def _turned(x_BSE: Tensor, given: EncoderPass) -> Tensor:
-    """Each row's text from its end, in the same cells."""
+    """Each row's text reversed, in the same cells."""
     return x_BSE.gather(1, given.turned_BS[..., None].expand(-1, -1, x_BSE.shape[-1]))
 
 

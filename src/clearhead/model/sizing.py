@@ -19,7 +19,7 @@ def gated_width(width: int) -> int:
 
 
 def nearest_in_size(made: Callable[[int], Config], weights: int) -> Config:
-    """Of the models made with multiples of STEP, the one with the nearest weight count, which must grow with them."""
+    """The model made with the multiple of STEP that comes nearest to ``weights``; the count must grow with it."""
     low, high = 1, 2
     while made(high * STEP).parameters() < weights:
         low, high = high, 2 * high

@@ -32,7 +32,7 @@ from clearhead.tap import Site
 class Transformer(Network):
     """ids -> logits through an embedding, blocks and a final norm. Some or all layers may attend within a window.
 
-    embedding: that of another stack, which owns it; None = its own
+    embedding: shared with another stack, which owns it; None = its own
     """
 
     resumes: ClassVar[bool] = True
@@ -45,7 +45,7 @@ class Transformer(Network):
         if embedding is None:
             self.embedding = Embedding(config.vocabulary, config.width)
         else:
-            object.__setattr__(self, "embedding", embedding)  # a module would register it, and save it twice
+            object.__setattr__(self, "embedding", embedding)  # setattr would register it, and save it twice
         self.positions = added(config.width, config.positions, config.context)
         self.relative = relative(config.attention.heads, config.positions, ahead=self.ahead)
         self.dropout = nn.Dropout(config.dropout)
@@ -96,7 +96,7 @@ class Transformer(Network):
     ) -> Tensor:
         """As ``Network.forward``. In training, the loss also has the gradient of the experts' balance loss.
 
-        Its value stays the cross-entropy: the balance loss, times the number of targets, is added and subtracted again.
+        Its value stays the cross-entropy: balance loss times number of targets is added, and subtracted detached.
         """
         experts = self.config.feed_forward.experts
         weighed = targets_BT is not None and self.training and experts is not None and experts.balance > 0

@@ -27,7 +27,7 @@ class Translator(Network):
 
     @abstractmethod
     def read(self, source_BS: Tensor, mask: Mask = FULL, *, keep: bool = False) -> Source:
-        """The source, through the encoder. ``mask`` hides padding; ``keep`` the keys and values for further passes.
+        """The source, encoded. ``mask`` hides padding; ``keep`` stores keys and values for further passes.
 
         Raises RequestError for ids that ``forward`` would refuse.
         """
@@ -37,7 +37,7 @@ class Translator(Network):
         lengths = [len(ids) for ids in sources]
         padded = [[*ids, *[0] * (max(lengths) - len(ids))] for ids in sources]
         mask = FULL if len(set(lengths)) == 1 else padding(torch.tensor(lengths, device=self.device))
-        apart = bool(watchers())  # a record has maps of each beam, whose source is then a row of its own
+        apart = bool(watchers())  # a record has maps of each beam, so each beam gets its own row of the source
         state = cast(Cache, self.empty_state(len(sources) * (1 if apart else beams), capacity))
         with torch.inference_mode(), evaluating(self):
             source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)

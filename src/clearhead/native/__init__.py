@@ -1,4 +1,4 @@
-"""Kernels in C: products of a few rows, all else that a pass over one token computes, and lists of their calls."""
+"""Kernels in C: products of a few rows, all else that a pass over one token computes, and tapes of their calls."""
 
 from clearhead.native.compiling import FORMATS, NUMBERS, STEP, compiler, compiles, library
 from clearhead.native.tape import Tape, recording

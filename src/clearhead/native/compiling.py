@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parent
 SOURCES = [FOLDER / name for name in ("vectors.h", "products.c", "token.c")]
 COMPILERS = ("cc", "gcc", "clang")
 COMMON = ("-march=native", "-fopenmp", "-fPIC")
-# token.c, whose time is the memory's, takes 2.5 s to compile with -O3 and 1.1 s so; products.c 1.6 s
+# token.c is bound by memory, and -O3 would compile it in 2.5 s instead of 1.1 s; products.c takes 1.6 s
 OPTIONS = {"products": ("-O3", *COMMON), "token": ("-O2", "-ftree-vectorize", *COMMON)}
 SECONDS_AT_MOST = 120  # for compiling, which takes about one
 
@@ -37,7 +37,7 @@ NUMBERS = {dtype: number for number, dtype in enumerate(FORMATS)}  # of dtypes, 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels; None where there is no compiler, or not the instructions or the OpenMP they need."""
+    """The compiled kernels; None without a compiler, or without the instructions or the OpenMP that they need."""
     found = compiler()
     if found is None or os.name != "posix":
         return None
@@ -72,7 +72,7 @@ def compiler() -> str | None:
 
 
 def _built(compiler: str, folder: Path | None, name: str) -> ctypes.CDLL | None:
-    """Loads the library from the folder, compiling it first if it is not there or damaged; None as ``library``.
+    """Loads the library from the folder, compiling it first if it is missing or damaged; None as ``library``.
 
     Never loads a file that another user could have written. Without a private folder, compiles each time.
     """
@@ -111,14 +111,14 @@ def _compile(compiler: str, made: Path) -> bool:
         [compiler, *OPTIONS[name], *_flags(), "-c", str(FOLDER / f"{name}.c"), "-o", part]
         for name, part in parts.items()
     ]
-    # Linked without -fopenmp: with it a second OpenMP could come in, whose waiting threads take cores from the first.
+    # Linked without -fopenmp: it could load a second OpenMP, whose waiting threads take cores from the first.
     link = [compiler, "-shared", *parts.values(), "-o", str(made), "-lm"]
     with ThreadPoolExecutor() as pool:
         return all([*pool.map(_done, commands)]) and _done(link)
 
 
 def _done(command: list[str]) -> bool:
-    """Whether a command ended well."""
+    """Runs a command; returns whether it succeeded."""
     try:
         done = subprocess.run(
             command, capture_output=True, check=False, timeout=SECONDS_AT_MOST, stdin=subprocess.DEVNULL

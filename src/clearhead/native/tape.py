@@ -60,7 +60,7 @@ class Tape:
         struct.pack_into("=Q", self._calls, place, address)
 
     def _place(self) -> int | None:
-        """Where the calls have that address."""
+        """The offset of that address in the calls; None if the last call has no result."""
         start = len(self._calls) - CALL.size
         what = CALL.unpack_from(self._calls, start)[0] if start >= 0 else None
         return start + BEFORE + 8 * RESULTS[what] if what in RESULTS else None
@@ -106,7 +106,7 @@ def recording() -> Generator[Tape]:
 
 
 def refuse(why: str) -> None:
-    """Refuses the recording that is going on, if one is."""
+    """Refuses the current recording, if there is one."""
     tape = _TAPE.get()
     if tape is not None:
         tape.refused = tape.refused or why

@@ -18,11 +18,11 @@ from clearhead.native.compiling import NUMBERS, library
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh", "gelu", "gelu-tanh", "silu")
 PRODUCTS = ("float32", "bfloat16", "float16", "int8", "int4")
 FEW_BITS = {torch.int8: "int8", torch.uint8: "int4"}
-LANES = 16  # heads have a multiple of it
+LANES = 16  # a head's width must be a multiple of it
 
 
 def takes(x: Tensor, *others: Tensor, axes: int = 1) -> bool:
-    """Whether the kernels take x, which is a single token's if all but its last axes have size 1, and others."""
+    """Whether the kernels take x and others. x must be a single token's: all but its last ``axes`` axes have size 1."""
     return (
         not torch.compiler.is_compiling()
         and not torch.is_grad_enabled()
@@ -33,7 +33,7 @@ def takes(x: Tensor, *others: Tensor, axes: int = 1) -> bool:
     )
 
 
-class Placed(Protocol):
+class OnDevice(Protocol):
     """Anything with a device and a dtype."""
 
     @property
@@ -42,7 +42,7 @@ class Placed(Protocol):
     def dtype(self) -> torch.dtype: ...
 
 
-def usable(x: Placed) -> bool:
+def usable(x: OnDevice) -> bool:
     """Whether the kernels can compute with this tensor now."""
     return (
         x.device.type == "cpu"
@@ -56,7 +56,7 @@ def usable(x: Placed) -> bool:
 
 
 def _transformed() -> bool:
-    """Whether vmap or a forward-mode derivative is going on, which must see each operation."""
+    """Whether vmap or forward-mode differentiation is active, which must see each operation."""
     level = torch._C._functorch.maybe_current_level()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
     return level is not None or forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
 
@@ -131,7 +131,7 @@ def rotate(x_XD: Tensor, cosines_KR: Tensor, sines_KR: Tensor, place: int) -> Te
 
 
 def extend(k_GD: Tensor, v_GD: Tensor, keys_GKD: Tensor, values_GKD: Tensor, place: int) -> None:
-    """Writes the new key and value of each group at a place of the cache's."""
+    """Writes the new key and value of each group to a place in the cache."""
     G, _, D = keys_GKD.shape
     numbers = (G, D, keys_GKD.stride(0))
     tape.make(tape.EXTEND, NUMBERS[k_GD.dtype], (k_GD, v_GD, keys_GKD, values_GKD), numbers, place=place)

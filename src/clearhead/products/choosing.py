@@ -76,7 +76,7 @@ def chosen(shape: Shape, dtype: torch.dtype, rows: int, threads: int) -> Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What was measured for a product: seconds of each implementation, and the one chosen. rows: the most it is for."""
+    """What was measured for a product: seconds of each implementation, and the one chosen. rows: the most it covers."""
 
     shape: Shape
     dtype: str
@@ -115,7 +115,7 @@ def fastest(times: Mapping[str, float], rows: int) -> str:
 
 
 def measured(shape: Shape, dtype: torch.dtype, rows: int, names: list[str]) -> dict[str, float]:
-    """Seconds for a product in each way: the fastest of several rounds, the ways in turn, weights not in the cache."""
+    """Seconds for a product in each way: the fastest of several rounds, the ways in turn, weights read from memory."""
     N, K = shape
     count = max(1, BYTES // (N * K * dtype.itemsize))
     with torch.inference_mode():
@@ -131,7 +131,7 @@ def measured(shape: Shape, dtype: torch.dtype, rows: int, names: list[str]) -> d
 
 
 @cache
-def place() -> Path | None:
+def choices_file() -> Path | None:
     """The file of this machine's choices; None if there is no folder for it."""
     settings = [f"{name}={os.environ.get(name, '')}" for name in SETTINGS]
     told = (machine.processor(), torch.__version__, torch.backends.cpu.get_cpu_capability(), *settings)
@@ -148,7 +148,7 @@ _held: dict[str, dict[str, float]] = {}  # what this process has measured
 
 def read() -> dict[str, dict[str, float]]:
     """What was measured on this machine: for each product, the seconds of every way."""
-    file = place()
+    file = choices_file()
     found: Any = {}
     if file is not None and file.exists():
         try:
@@ -162,7 +162,7 @@ def read() -> dict[str, dict[str, float]]:
 def write(table: dict[str, dict[str, float]]) -> None:
     """Keeps what was measured; without a folder to write to, for this process only."""
     _held.update(table)
-    file = place()
+    file = choices_file()
     if file is not None:
         try:
             write_text(file, json.dumps(table, indent=1, sort_keys=True) + "\n")

@@ -25,7 +25,7 @@ KERNELS = {torch.int8: "int8", torch.uint8: "int4"}  # the kernel, by the dtype 
 BYTES = {bits: bits / 8 + 2 / GROUP for bits in BITS}  # of each number, with its share of the scale
 # For 4 bits: what a group's largest number is divided by for its scale. The sign matters: codes reach -8, but only 7.
 DIVISORS = (-8, -7.5, -8.5, -7, -9, -6.5, -9.5, 7, 7.5, 6.5, 8, 6, 8.5)
-LARGEST = {8: 127 * 65504, 4: 6 * 65504}  # weights, as a float16 holds at most 65504
+LARGEST = {8: 127 * 65504, 4: 6 * 65504}  # the largest weights, since a float16 scale is at most 65504
 # numbers made dense or rounded at a time, by device; on a processor they stay in its caches
 AT_ONCE = {"cpu": 2**19, "cuda": 2**22}
 
@@ -82,7 +82,7 @@ class Codes(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[Codes]) -> Codes:
-        """The rows of several."""
+        """The rows of several parts, one part after another."""
         return parts[0] if len(parts) == 1 else cls(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def pick(self, ids_N: Tensor) -> Codes:
@@ -110,7 +110,7 @@ class Codes(NamedTuple):
 
 
 class Quantised(nn.Module):
-    """A weight in few bits, in the place of an ``nn.Parameter``. dtype: what it reports."""
+    """A weight in few bits, in place of an ``nn.Parameter``. dtype: that of the weight it stands for."""
 
     codes: Tensor
     scales: Tensor
@@ -124,7 +124,7 @@ class Quantised(nn.Module):
     @property
     def held(self) -> Codes:
         """The codes with their scales."""
-        codes, scales = self._buffers["codes"], self._buffers["scales"]  # as attributes they take 1.3 us
+        codes, scales = self._buffers["codes"], self._buffers["scales"]  # reading attributes takes 1.3 us
         assert codes is not None
         assert scales is not None
         return Codes(codes, scales)
@@ -154,7 +154,7 @@ def dense(weight: Tensor | Quantised) -> Tensor:
 
 
 def split(weight_NK: Tensor | Quantised, sizes: Sequence[int]) -> Sequence[Tensor | Codes]:
-    """A weight in pieces of so many rows, without copying."""
+    """A weight in pieces of these numbers of rows, without copying."""
     return weight_NK.held.split(sizes) if isinstance(weight_NK, Quantised) else weight_NK.split_with_sizes(list(sizes))
 
 

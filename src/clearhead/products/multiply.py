@@ -37,7 +37,7 @@ def product(x_E: Tensor, weight_FE: Tensor | Quantised | Codes, bias_F: Tensor |
 
 
 def direct(x_E: Tensor, weight_FE: Tensor) -> bool:
-    """Whether this product is one on a processor, with nothing between it and the kernel."""
+    """Whether this product goes straight to a kernel on the CPU: no conversion, autocast or compiler."""
     return (
         weight_FE.is_cpu
         and x_E.is_cpu

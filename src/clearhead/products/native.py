@@ -15,7 +15,7 @@ def product(
 ) -> Tensor:
     """x W^T + b over the last axis of x, in the dtype of x; sums are float32.
 
-    format: a value of FORMATS, or "int8" or "int4", of which the weight holds codes, with scales. The weight and its
+    format: a value of FORMATS; or "int8" or "int4" for a weight of codes, which needs scales. The weight and its
     scales are contiguous and on the CPU, and K is a multiple of STEP. ``library`` must not be None.
     """
     N, K = weight_NK.shape[0], x_K.shape[-1]

@@ -11,13 +11,13 @@ from clearhead.model import calibrate as calibrate_network
 from clearhead.runs.material import check_field
 from clearhead.text import sources, tokenize
 
-ROWS, TOKENS = 32, 256  # of text: at most so many rows of so many tokens
+ROWS, TOKENS = 32, 256  # the most rows of text, and the tokens in each
 
 
 def calibrate(
     model: LanguageModel, text: Paths, *, bits: int, field: str | None = None, encoding: str = "utf-8"
 ) -> None:
-    """Rounds a model's matrices in place, so that what it computes of a text changes least (Frantar et al. 2022).
+    """Rounds a model's matrices in place, so that what they compute on a text changes least (Frantar et al. 2022).
 
     At most 32 rows of 256 tokens are read, evenly spread over the text. Embeddings and the output layer stay as they
     are. ``hub.export(folder, model, bits=bits)`` writes the model.

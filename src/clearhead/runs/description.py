@@ -21,7 +21,7 @@ class Description:
     """A model folder without the values of its weights.
 
     model: with its weights on the meta device
-    family: whose layout the folder has
+    family: the model family whose layout the folder has
     weights, inner, active: numbers of weights: all, those outside the embeddings, those used for each token
     weight_bytes: memory of the weights in their dtype
     state_bytes: memory of the generation state for one text of full length; 0 for a model that does not generate

@@ -81,9 +81,9 @@ def rounding(
     stride: int | None = None,
     mask_rate: float | None = None,
 ) -> Rounding:
-    """Compares a model with itself rounded (``load(bits=...)``), whose evaluation of this text is given.
+    """Compares a model with itself rounded (``load(bits=...)``), given the rounded one's evaluation of this text.
 
-    The options are those of ``evaluate``, which raises for both.
+    Options and errors are those of ``evaluate``.
     """
     whole = evaluate(model, text, field=field, encoding=encoding, window=window, stride=stride, mask_rate=mask_rate)
     tokens, objective = _read(model, text, field, encoding, mask_rate)
@@ -96,7 +96,7 @@ def rounding(
 def _read(
     model: LanguageModel, text: Paths, field: str | None, encoding: str, mask_rate: float | None
 ) -> tuple[Tokens, training.Objective]:
-    """The tokens of a text, and what the model predicts of it."""
+    """The tokens of a text, and the objective to evaluate the model on."""
     if mask_rate is not None and not 0 < mask_rate < 1:
         raise OptionError.of("mask_rate", mask_rate, "above 0 and below 1; 0.15 to 0.3 is usual")
     masks = None if mask_rate is None else training.MaskConfig(rate=mask_rate)

@@ -27,12 +27,11 @@ class Kept:
 
 
 def kept(folder: Path) -> tuple[list[Kept], list[int]]:
-    """The run's models in order of steps: the initial one, the one with the lowest validation loss, the last one saved,
-    and those kept on the way (``train.keep``).
+    """The run's models in order of steps, and the steps of all other evaluations, whose models a run does not keep.
 
-    Also returns the steps of all other evaluations, whose models a run does not keep. The initial model of a run that
-    started from another is not in the folder: it is read from there, and if that fails, the log says why and step 0 is
-    among the others.
+    The models are the initial one, the one with the lowest validation loss, the last one saved, and those kept on the
+    way (``train.keep``). If the run started from another model, its initial one is loaded from there, not from the
+    folder; if that fails, the log says why and step 0 is among the other steps.
     Raises FolderError if ``folder`` is not a run folder, its recipe was changed after the last state was saved, or
     something in it is missing, truncated or altered.
     """

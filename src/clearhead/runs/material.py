@@ -89,7 +89,7 @@ def prepare(config: TextConfig, folder: Path, say: Say, *, masks: bool = False, 
     """Reads, tokenises and splits the text of the run in ``folder``; from the cache the second time.
 
     Uses the run's own tokenizer if the folder has one. With ``masks`` the tokenizer has a mask token. ``context`` is
-    that of the model, which longer sentence pairs do not fit.
+    the model's; longer sentence pairs are left out.
     Raises TextError or OptionError for text that cannot be used, FolderError if the text does not match the config's
     fingerprint.
     """

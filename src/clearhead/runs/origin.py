@@ -51,7 +51,7 @@ def find(tables: Sequence[Table], name: str | None, *, masked: bool = False) -> 
 
 
 def laid_under(origin: Origin, tables: Sequence[Table]) -> list[Table]:
-    """The tables between default settings for further training and the model's own shape and tokenizer.
+    """The tables over default settings for further training, and under the model's own shape and tokenizer.
 
     Raises OptionError for a setting that contradicts the model.
     """

@@ -50,7 +50,7 @@ def pair_sources(names: Sequence[str], config: TextConfig) -> Sequence[PairSourc
 
 
 def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | None = None) -> Pairs:
-    """The pairs to evaluate a model on, all but those with an empty side; the log says how many there are of these.
+    """The pairs to evaluate a model on; those with an empty side are left out, and the log says how many.
 
     Raises TextError for a pair longer than the model's context.
     """
@@ -69,7 +69,7 @@ def read_pairs(sources: Sequence[PairSource], model: LanguageModel, most: int | 
 
 
 def _in_languages(pairs: Pairs, tokenizer: Tokenizer, first: int | None) -> Pairs:
-    """The pairs with the languages' tokens around both texts, for a tokenizer that puts one beside a source."""
+    """The pairs with language tokens around both texts, if the tokenizer puts one beside a source."""
     if tokenizer.source.around_source is None:
         return pairs
     before, after = tokenizer.source.around_source
@@ -77,7 +77,7 @@ def _in_languages(pairs: Pairs, tokenizer: Tokenizer, first: int | None) -> Pair
 
 
 def _start_of(tokenizer: Tokenizer, target: str | None) -> tuple[int | None, int | None]:
-    """The id before each target, and the id of its language if that is the target's first; see ``with_languages``.
+    """The id before each target, and its language's id if the target begins with that; see ``with_languages``.
 
     Raises OptionError if the model translates between many languages and ``target`` names none.
     """
@@ -107,8 +107,8 @@ def split_of(
 ) -> tuple[Pairs, Pairs]:
     """Training and validation pairs.
 
-    Raises TextError if none is left, OptionError for languages that the tokenizer does not know, or that are missing
-    where it has tokens for them, and if source sentences of the validation pairs are trained on, too.
+    Raises TextError if none is left, OptionError for an unknown language, or none where the tokenizer has tokens for
+    languages, and if source sentences of the validation pairs are also trained on.
     """
     (start, first), end = _start_of(tokenizer, config.target_language), tokenizer.end
     if start is None or end is None:

@@ -237,12 +237,12 @@ def _compared(one: Path, other: Path, which: str) -> int:
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
-    """The kept weights, and the state's weights, optimizer and random numbers, by name."""
+    """The kept weights, and the state's weights, optimizer, random numbers and averages, by name."""
     found = {f"{hub.WEIGHTS}, {name}": tensor for name, tensor in read_tensors(folder / hub.WEIGHTS)[0].items()}
     state = load_state(folder / STATE)
     if state is None:
         raise FolderError(f"{folder / STATE}: there is no saved state")
-    for part in ("weights", "optimizer", "random"):
+    for part in ("weights", "optimizer", "random", "average"):
         found |= {f"{STATE}, {part} {name}": tensor for name, tensor in getattr(state, part).items()}
     return found
 

@@ -113,7 +113,7 @@ def resolve(asked: Asked) -> Resolved:
     later = [asked.table(), {} if kind is None else {"model": {"kind": kind}}, *asked.settings]
     for each in (*tables, *later):
         recipes.check_names(each)
-    # For a whole Transformer in the settings: what the kind has besides, such as the head of an encoder.
+    # If the settings hold a whole Transformer, it gives what only the kind has, such as the head of an encoder.
     bare = {name: value for name, value in recipes.joined(later).get("model", {}).items() if name != "kind"}
     if kind is not None and ModelConfig.classes[kind].learns == TargetTokens.ability:
         tables = [{"train": {"label_smoothing": SMOOTHING}, "model": {"context": CONTEXT}}, *tables]
@@ -220,7 +220,7 @@ def _whole(tables: Sequence[Table]) -> Table:
 
 
 def _topmost(tables: Sequence[Table], part: str, names: tuple[str, str]) -> Table:
-    """Which of two exclusive values the last table that has either gives, as a table; empty if none does."""
+    """The one of two exclusive values that the last table with either of them has, as a table; empty if none does."""
     for table in reversed(tables):
         values = cast(Mapping[str, Any], table.get(part, {}))
         found = {name: values[name] for name in names if values.get(name) not in (None, [], ())}

@@ -24,13 +24,13 @@ from clearhead.training import check_memory
 
 
 def start(asked: Asked, events: Events, *, started: float) -> Run:
-    """Runs a new run to its end. Its minutes count from ``started``, a value of time.perf_counter().
+    """Starts a run and carries it to its end. Its minutes count from ``started``, a value of time.perf_counter().
 
     Raises Interrupted if stopped on request. A run that fails before saving anything leaves no folder.
     """
     request = resolve(asked)
     folder = asked.out or Path("runs") / name_of(request.text)
-    with claimed(folder) as claim, resumable(folder), _threads_of_its_own():
+    with claimed(folder) as claim, resumable(folder), _threads_restored():
         keep_stdin(claim, request.text)
         material = prepare(request.text, folder, events.say, masks=request.masks, context=request.context)
         recipe = measured(request.table, material, events.say, time.perf_counter() - started)
@@ -52,7 +52,7 @@ def go_on(folder: Path, events: Events, *, started: float, accept_changes: bool 
     Raises FolderError if the recipe has changed since that state was saved, unless ``accept_changes``: then each change
     is reported.
     """
-    with held(folder), resumable(folder), _threads_of_its_own():
+    with held(folder), resumable(folder), _threads_restored():
         recipe, state = reopen(folder)
         if state is not None:
             changed = check_changes(folder, recipe, state, accept=accept_changes, say=events.say)
@@ -74,7 +74,7 @@ def go_on(folder: Path, events: Events, *, started: float, accept_changes: bool 
 
 
 @contextmanager
-def _threads_of_its_own() -> Generator[None]:
+def _threads_restored() -> Generator[None]:
     """Restores the process's number of threads after the run has changed it."""
     before = torch.get_num_threads()
     try:

@@ -22,7 +22,7 @@ from clearhead.training import Hooks, MaskedTokens, NextTokens, Sample, TargetTo
 
 SAMPLED_FROM = 256  # tokens; the context of a released model can be a book long
 REFILLED = 64  # tokens
-TRANSLATED, SCORED = 3, 128  # sentences shown, and sentences that BLEU and chrF are of
+TRANSLATED, SCORED = 3, 128  # sentences shown, and sentences that BLEU and chrF score
 SAMPLE = Sampling(max_tokens=60, temperature=0.8, seed=0)
 
 

@@ -38,16 +38,16 @@ class Averaging:
             mean.lerp_(self._model.get_parameter(name), share)
 
     def evaluated(self) -> None:
-        """Called at each evaluation, after ``applied``: the next means are of these weights too."""
+        """Called at each evaluation, after ``applied``: later means include these weights."""
         self._kept = self._averaged()
 
     def _averaged(self) -> list[dict[str, Tensor]]:
-        """What the mean is of: with ``last``, the weights of now and of the evaluations before."""
+        """The weights to average: with ``last``, the current ones and those of the evaluations before."""
         return [*self._kept, _copy(self._model)][-self._count :] if self._kind == "last" else self._kept
 
     @contextmanager
     def applied(self) -> Generator[None]:
-        """The model has the mean weights during the block, as an evaluation after this step takes them."""
+        """Gives the model the mean weights during the block, as for an evaluation after this step."""
         averaged = self._averaged()
         if not averaged:
             yield
@@ -81,7 +81,7 @@ class Averaging:
 
 
 def copies(config: TrainConfig) -> int:
-    """How many copies of the weights averaging keeps, with the one that makes room for the mean."""
+    """How many copies of the weights averaging needs, those made while the mean is in use included."""
     return {"none": 0, "exponential": 3, "last": config.average_of + 2}[config.average]
 
 

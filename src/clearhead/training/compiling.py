@@ -36,8 +36,8 @@ def refuses() -> str | None:
 def compiled(model: Network, batch: Batch, autocast: torch.autocast) -> Callable[..., Tensor]:
     """Compiles the model's forward and backward with a pass over ``batch``, which leaves the model unchanged.
 
-    A pass that is not compiled goes first: what a model makes once and keeps, such as rotary tables, would be compiled
-    too, and the rest again as soon as it was there.
+    An uncompiled pass goes first: otherwise what a model makes once, such as rotary tables, would be compiled in, and
+    the model compiled again once it exists.
     Draws random numbers if the model has dropout. Raises ConfigError if torch.compile does not work here.
     """
     if why := refuses():

@@ -45,7 +45,7 @@ def divergence(
     stride: int | None = None,
     objective: Objective = NEXT_TOKENS,
 ) -> float:
-    """KL(p || q), p being what the model predicts and q what the other does: nats, the mean over all predicted tokens.
+    """KL(p || q) of the model's predictions p from the other's, q: nats, the mean over all predicted tokens.
 
     Both have the same vocabulary. Text, windows and errors are those of ``evaluate``.
     """

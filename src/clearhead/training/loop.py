@@ -32,7 +32,7 @@ class Hooks:
 
     report: Callable[[Report], None]
     keep: Callable[[int], None]  # saves the model after this step; called when the validation loss is the lowest so far
-    keep_step: Callable[[int], None]  # saves the model after this step beside that one; called train.keep times
+    keep_step: Callable[[int], None]  # saves the model after this step too, in its own place; called train.keep times
     sample: Callable[[], Sample]  # what to show at each evaluation
     stop: Callable[[], bool]  # True saves the state and stops after the current step
 
@@ -240,7 +240,7 @@ def fit(
 
 
 def _passed(before: float, done: float, parts: int) -> bool:
-    """Whether a step that took a run from one fraction to another ended one of its equal parts."""
+    """Whether a step from one fraction of a run to the next reached the end of one of its equal parts."""
     rounding = 1e-9  # 13 / 23 * 23 is below 13
     return int(done * parts + rounding) > int(before * parts + rounding)
 

@@ -21,7 +21,7 @@ STEP, EVALUATION = 1, 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaskedTokens:
-    """Masked tokens (Devlin et al. 2019, 3.1): every token of a document sees all its others.
+    """Masked tokens (Devlin et al. 2019, 3.1): every token sees all of its document.
 
     In each window ``masks.rate`` of the tokens are chosen, rounded, at least one; special tokens never. In training
     most of them are replaced by the mask token, the others by a random token or by nothing, as ``masks`` says. In an
@@ -34,7 +34,7 @@ class MaskedTokens:
     seed: int
     mask: int  # the id of the mask token
     ordinary_V: Bools  # ids that may be masked
-    begins_V: Bools  # ids that can continue the word before them
+    continues_V: Bools  # ids that can continue the word before them
     ends_V: Bools  # ids that can be continued
 
     @classmethod
@@ -43,8 +43,10 @@ class MaskedTokens:
         mask = tokenizer.role("mask")
         if mask is None:
             raise OptionError(no_mask("this model"))
-        begins_V, ends_V = tokenizer.word_edges
-        return cls(masks=masks, seed=seed, mask=mask, ordinary_V=tokenizer.ordinary, begins_V=begins_V, ends_V=ends_V)
+        continues_V, ends_V = tokenizer.word_edges
+        return cls(
+            masks=masks, seed=seed, mask=mask, ordinary_V=tokenizer.ordinary, continues_V=continues_V, ends_V=ends_V
+        )
 
     def windows(self, data: Tokens, *, context: int, batch: int, seed: int) -> Windows:
         """Windows of the text in random order."""
@@ -98,7 +100,7 @@ class MaskedTokens:
             raise TextError("the text has no token that can be masked, only special ones; give more text")
 
     def _chosen(self, windows: Batch, random_BT: np.ndarray) -> Bools:
-        """Where to mask: the least random numbers of each window; all tokens of a word share one if words are whole."""
+        """Where to mask: at each window's smallest random numbers; with whole words, a word's tokens share one."""
         ids_BT = windows.ids_BT
         may_BT = self.ordinary_V[ids_BT]
         if windows.documents_BT is not None:
@@ -115,7 +117,7 @@ class MaskedTokens:
     def _first_of_word(self, ids_BT: Int64) -> Int64:
         """The place in its window where the word of each token begins."""
         places_BT = np.broadcast_to(np.arange(ids_BT.shape[1]), ids_BT.shape)
-        continues_BT = self.begins_V[ids_BT]
+        continues_BT = self.continues_V[ids_BT]
         continues_BT[:, 1:] &= self.ends_V[ids_BT[:, :-1]]
         continues_BT[:, 0] = False
         return np.maximum.accumulate(np.where(continues_BT, 0, places_BT), axis=1)

@@ -32,7 +32,7 @@ class Stepped:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What a model writes at an evaluation, and for translators how good some translations are, from 0 to 100."""
+    """What a model writes at an evaluation, and for translators the scores of some translations, from 0 to 100."""
 
     text: str
     bleu: float | None = None

@@ -14,7 +14,7 @@ LADDER = ((2, 128), (3, 160), (4, 192), (5, 256), (6, 320), (7, 416), (8, 512), 
 
 
 def architectures() -> dict[str, dict[str, str]]:
-    """Names for ``train --model``, with the kind of config of each, by what it learns."""
+    """Names for ``train --model``; for each, the kind of config by what it learns."""
     found: dict[str, dict[str, str]] = {DecoderConfig.architecture: {}}
     for kind, config in sorted(ModelConfig.classes.items()):
         if config.architecture:

@@ -21,9 +21,9 @@ from clearhead.watching.text_record import TextRecord
 class Active:
     """An edit at work at its site.
 
-    new: what it puts there: of a source, o_TD or x_TE of one head or a whole part, q_HTD, k_GTD, v_GTD, or (q, k) of a
-        pattern; a mean, D or E numbers; a direction, E numbers; None for other edits
-    length: places of the source; 0 without one
+    new: the tensors it puts there. From a source: o_TD or x_TE of one head or a whole part, q_HTD, k_GTD, v_GTD, or
+        (q, k) of a pattern. A mean: D or E numbers. A direction: E numbers. Empty for other edits
+    length: number of places in the source; 0 without one
     at, source_at: places by number; None for all
     """
 
@@ -43,7 +43,7 @@ class Active:
 
 
 def of_layers(edit: Edit, sites: Iterable[Site]) -> tuple[Edit, ...]:
-    """An edit of several layers as one of each. Raises WatchError, with the layers, for those the model has not."""
+    """Splits an edit of several layers into one per layer. Raises WatchError naming the layers the model lacks."""
     asked = layers(edit)
     if asked is not None and len(asked) == 1:
         return (edit,)
@@ -63,7 +63,7 @@ def _known(edit: Edit, sites: Sequence[Site]) -> str:
 
 
 def site_of(edit: Edit, sites: dict[Site, int]) -> Site:
-    """The site of an edit of one layer. Raises WatchError unless the model has it, exactly once, with such a head."""
+    """The site of an edit of one layer. Raises WatchError unless exactly one site matches and it has that head."""
     found = [
         site
         for site in sites
@@ -85,7 +85,7 @@ def site_of(edit: Edit, sites: dict[Site, int]) -> Site:
 
 
 def activated(edit: Edit, site: Site, network: object | None) -> Active:
-    """The edit with what it puts there. Raises WatchError for a source that does not fit."""
+    """The edit with the tensors it puts at its site. Raises WatchError for a source that does not fit."""
     if isinstance(edit, Knockout):
         pair(edit)
         return Active(edit, site)
@@ -113,7 +113,7 @@ def activated(edit: Edit, site: Site, network: object | None) -> Active:
 
 
 def _taken(edit: Patch, site: Site) -> tuple[tuple[Tensor, ...], int]:
-    """What a patch takes of its source, and the number of places there."""
+    """The tensors that a patch takes from its source, and the number of places there."""
     source, head = edit.source, edit.head
     if edit.what == "output":
         new = _output(source, site, head)
@@ -137,7 +137,7 @@ def _output(source: TextRecord, site: Site, head: int | None) -> Tensor:
 
 
 def _of_head(x_GTD: Tensor, head: int | None, heads: int) -> Tensor:
-    """The part of a query head, which may share its keys and values with others; all of it without a head."""
+    """One query head's part, which other heads may share (grouped keys and values); all of x without a head."""
     return x_GTD if head is None else x_GTD[head * len(x_GTD) // heads]
 
 

@@ -40,7 +40,7 @@ COLUMNS = {
     "agreement": "cosine between this map and those of the layer's other heads, their mean",
 }
 
-# Columns that need a place of the query among the keys, and those that need token ids too.
+# Columns that need the query's place among the keys, and columns that also need token ids.
 PLACED, COPIED = ("previous", "self", "distance", "reach"), ("induction", "duplicate")
 
 
@@ -89,7 +89,7 @@ class Atlas:
         return found[0].values
 
     def by(self, column: str) -> Atlas:
-        """The same with rows in descending order of a column; rows without a value last.
+        """The same atlas, sorted by a column in descending order; rows without a value come last.
 
         Raises OptionError for an unknown column.
         """
@@ -133,7 +133,7 @@ class Atlas:
 def check_order(
     column: str | None, n: int | None, columns: Collection[str] = tuple(COLUMNS), called: str = Atlas.called
 ) -> None:
-    """Raises OptionError unless the column is one of these, or None, and ``n`` at least 1, or None."""
+    """Raises OptionError unless ``column`` is one of ``columns`` and ``n`` at least 1; either may be None."""
     if column is not None and column not in columns:
         raise OptionError(f"{called}: there is no column {column!r}{nearest(column, columns)}")
     if n is not None and n < 1:

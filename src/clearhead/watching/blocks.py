@@ -21,16 +21,16 @@ TILE, GPU_TILE = 2**18, 2**24
 # Rows of a strip that has a few of their keys: square strips have the fewest hidden keys along the border of a mask.
 TALL = 512
 
-# Products of whole rows are computed for several strips at once: of few rows and many keys they take up to four times
-# their share of the time. At most so many numbers (16 MB in float32) and rows, since more rows compute more hidden keys
-# along the border of a mask; a strip has at least LEAST rows, since each of its operations has a cost of its own.
+# Products of whole rows are computed for several strips at once: a product of few rows and many keys takes up to four
+# times its share of the time. At most this many numbers (16 MB in float32) and rows, since more rows mean more hidden
+# keys along the border of a mask; a strip has at least LEAST rows, since each of its operations has a fixed cost.
 PRODUCT, ROWS, LEAST = 2**22, 256, 32
 
-# Numbers that may be kept of the rows of all heads (64 MB in float32). LEAST rows of all heads may be more; they are
-# still fewer than the numbers in the queries of as many places, if a head has a width of LEAST or more.
+# Numbers that may be kept for a run of rows in all heads (64 MB in float32). LEAST rows of all heads may be more, but
+# no more than the numbers in the queries of all places, if a head is at least LEAST wide.
 TOGETHER = 2**24
 
-# Columns that are asked at once whether the mask hides any of them.
+# Columns tested at once for keys that the mask hides.
 CHUNK = 512
 
 
@@ -58,7 +58,7 @@ class StripRows:
 class MapBlock:
     """Some heads and rows of a piece, whose products are computed at once, and the key places they may see.
 
-    later, last: whether blocks before it and none after it have the same heads and rows
+    later: whether earlier blocks have the same heads and rows. last: whether no later block has them
     """
 
     segment: Segment
@@ -96,7 +96,7 @@ class Blocks:
     ) -> Iterator[MapBlock]:
         """Blocks of all keys in ``columns`` that a row may see; if ``whole``, at least one.
 
-        With ``together``, all heads of the rows that follow one another have at most TOGETHER numbers, or LEAST rows.
+        With ``together``, a run of rows has at most TOGETHER numbers in all heads, or LEAST rows.
         """
         first = piece.rows.start
         while first < piece.rows.stop:

@@ -107,8 +107,7 @@ class Edges(Reducer):
     """The ``n`` largest cells of each head's whole map: weights, or with ``sizes_HK`` weights times the keys' sizes.
 
     ``found`` has them in descending order, fewer where fewer are above 0; the result of the sweep is weights_HN, padded
-    with 0. Of a strip, only rows whose largest cell is among the n largest so far are
-    looked at.
+    with 0. In each strip, only rows whose largest cell is among the n largest so far are looked at.
     """
 
     def __init__(self, n: int, sizes_HK: Tensor | None = None) -> None:

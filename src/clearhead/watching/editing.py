@@ -30,7 +30,7 @@ class Editor:
         for each in (each for edit in edits for each in of_layers(edit, sites)):
             site = site_of(each, sites)
             self._active.setdefault(site, []).append(activated(each, site, network))
-        # first place watched of each text in each stack, and number of its places
+        # (first watched place, number of places) of each text in each stack
         self._known: dict[tuple[int, str], tuple[int, int]] = {}
         self._passed = set[Site]()
 
@@ -47,7 +47,7 @@ class Editor:
                 self._known[text, seen.stack] = (min(first, seen.before(row)), seen.places[row])
 
     def before(self, request: Request, seen: Pass) -> Request:
-        """The request with this site's knock-outs in its mask, and with what is patched of queries, keys and values."""
+        """The request with this site's knock-outs in its mask, and with patched queries, keys and values."""
         given = request.mask
         for active in self._here(request.site):
             if isinstance(active.edit, Knockout):
@@ -119,9 +119,9 @@ class Editor:
     def check_reached(self) -> None:
         """Raises WatchError for an edit that changed nothing where its site was passed.
 
-        It names a text or a place that was not there; a knock-out hid what the query could not see anyway; a patch put
-        in what was there, bit for bit. Otherwise it would look like an edit without effect. Also raises as
-        ``check_lengths`` does.
+        Such an edit names a text or a place that was not there, hides a key that its query could not see anyway, or
+        patches in what was there, bit for bit. Without the error it would pass for an edit without effect. Also raises
+        as ``check_lengths`` does.
         """
         self.check_lengths()
         for active in (each for found in self._active.values() for each in found if each.site in self._passed):
@@ -164,7 +164,7 @@ class Editor:
 
 
 def _of_output(edit: Edit) -> bool:
-    """Whether an edit acts on what a head or a part gives out."""
+    """Whether an edit acts on the output of a head or a part."""
     return not isinstance(edit, Knockout) and not (isinstance(edit, Patch) and edit.what != "output")
 
 

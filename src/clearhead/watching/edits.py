@@ -26,7 +26,7 @@ from clearhead.watching.text_record import TextRecord
 Place = int | str
 Layers = int | Iterable[int] | None
 
-# What of an attention a patch replaces: its output, its weights, or what they are computed from.
+# What a patch can replace in an attention: its output, its weights, or what they are computed from.
 WHATS = ("output", "pattern", "query", "key", "value")
 
 
@@ -121,7 +121,7 @@ class Patch(_Short):
     at, source_at: places of this text (for keys and values: places of keys), and as many of the source; None for the
         same places as ``at``. Without ``at``, both texts must have the same number of places.
 
-    An error if it changes nothing: see ``Freeze``.
+    A watch raises WatchError if the patch changed nothing; ``Freeze`` may change nothing.
     """
 
     layer: Layers

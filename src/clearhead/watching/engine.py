@@ -1,8 +1,9 @@
 """The engine behind every map: computes any number of measures in one sweep over the queries and keys of a site.
 
 It computes weights in strips: some rows of some heads that every measure reads while they are in the processor's cache
-(blocks.py). For sums over a row a strip has a few of the keys, and what was found is rescaled when a later strip may
-have much larger logits: the online softmax (Milakov and Gimelshein 2018). If a measure needs whole rows, strips are.
+(blocks.py). For sums over a row a strip has some of the keys, and earlier results are rescaled when a later strip may
+have much larger logits: the online softmax (Milakov and Gimelshein 2018). If a measure needs whole rows, strips have
+them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from clearhead.watching.reducers import Extent, Reducer, Risen, Strip, totals
 # smallest normal number count as 0: what is kept stays normal even divided by the sum over 240,000 keys.
 ROOM = 12.4
 
-# Where no logit can be so many nats above the largest of a row's first strip, that stays the row's peak. Sums lose no
-# more to rounding then than logits of this size do.
+# If no logit can be this many nats above the largest in a row's first strip, that one stays the row's peak. The sums
+# then lose no more to rounding than logits of this size do.
 ABOVE = 30.0
 
 
@@ -128,7 +129,7 @@ class _Sweep:
         self._steady = False
 
     def over(self, piece: SegmentRows, *, whole: bool, together: bool = False) -> Iterator[Strip]:
-        """The strips of a piece over all keys: a few of them in each, or if ``whole`` all.
+        """The strips of a piece over all keys; each strip has some of the keys, or all of them if ``whole``.
 
         With ``together``, the strips of all heads that follow one another have few rows (``Blocks.strips``).
         Raises WatchError, at the end, if a row's logits are not finite.
@@ -147,7 +148,7 @@ class _Sweep:
             yield from self._strips(block, norms_2HQ, known=True)
 
     def _over(self, piece: SegmentRows, blocks: Iterator[MapBlock], norms_2HQ: Tensor) -> Iterator[Strip]:
-        """The strips of blocks that have all keys, which write the rows' norms."""
+        """The strips of blocks that together have all keys; fills in the rows' norms."""
         for block in blocks:
             yield from self._strips(block, norms_2HQ, known=False)
         self._keep(piece, norms_2HQ)
@@ -203,7 +204,7 @@ class _Sweep:
             yield self._strip(block, part, own_HQK, norms_2HQ, known=known)
 
     def _strip(self, block: MapBlock, part: StripRows, logs_HQK: Tensor, norms_2HQ: Tensor, *, known: bool) -> Strip:
-        """One strip, from its logits, which it overwrites. Without known norms, adds its keys to those of its rows."""
+        """One strip from its logits, which it overwrites. Unless the norms are known, adds the strip's keys to them."""
         H, Q, K = logs_HQK.shape
         exps_HQK = self._buffer(1, H, Q, K)
         peak_HQ, total_HQ = norms_2HQ[:, block.of_heads, part.of_rows]
@@ -312,7 +313,7 @@ class _Sweep:
 
 
 def _key(segment: Segment) -> tuple[int, ...]:
-    """A segment in its call's cache."""
+    """The key of a segment in its call's cache of norms."""
     return segment.row, segment.queries.start, segment.count, segment.keys
 
 

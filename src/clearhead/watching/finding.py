@@ -39,10 +39,10 @@ def ends(text: HasTokens, word: str) -> list[int]:
 
 
 def place_of(text: HasTokens, place: int | str, what: str, name: str) -> int:
-    """A place by its number, given so, from the end, or as a word.
+    """The number of a place that is given by number, from the end if negative, or as a word.
 
-    Raises WatchError, which begins with ``what`` and names the place ``name``, if the text has no such place, or the
-    word at several.
+    Raises WatchError, which begins with ``what`` and calls the place ``name``, if the text has no such place, or the
+    word ends at several.
     """
     count = len(text.tokens)
     if isinstance(place, str):

@@ -156,7 +156,7 @@ class AttentionMap(Displayed):
 
     @property
     def query_text(self) -> TokenizedText:
-        """The text of the queries, from its first place on, also if the first rows were not watched."""
+        """The whole text of the queries, even if its first rows were not watched."""
         return self._texts(self.site.stack)
 
     @property

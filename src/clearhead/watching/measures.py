@@ -133,7 +133,7 @@ class _On(RowReducer):
         return found_HQ if inside_Q is None else found_HQ * inside_Q
 
     def _ask(self, strip: Strip) -> tuple[Tensor | None, Tensor | None]:
-        """The strip's column of each row's key, None if it has none of them, and which it has, None if all."""
+        """The column of each row's key (None if the strip has none of them), and which keys it has (None if all)."""
         count = strip.columns.stop - strip.columns.start
         at_Q = self._keys_Q[strip.rows] - strip.columns.start
         inside_Q = (at_Q >= 0) & (at_Q < count)
@@ -318,7 +318,7 @@ class Given(NamedTuple):
     sizes: Callable[[], Tensor]
 
 
-# Measures by name. All but the last are of each query, (H, Q).
+# Measures by name. All but the last give one number per query, (H, Q).
 NAMES: dict[str, Callable[[Given], Reducer]] = {
     "entropy": lambda given: Entropy(),
     "largest": lambda given: Top(),

@@ -47,7 +47,7 @@ TARGET = re.compile(
 )
 TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^\s"]+)')
 
-# How a text of an edit becomes a record, and texts on both sides of a direction, at a layer, become the direction.
+# Recorded makes the record of an edit's text; Directed makes a direction of the texts on both sides and its site.
 Recorded = Callable[[Mapping[str, Any]], Any]
 Directed = Callable[[Sequence[str], Sequence[str], Mapping[str, Any]], Direction]
 
@@ -171,7 +171,7 @@ def runs(layers: Iterable[int] | int | None) -> str:
 
 
 def _shaped(text: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Values of the notation as ``to_dict`` has them."""
+    """Values of the notation in the form that ``to_dict`` gives."""
     if "source" in values:
         values["source"] = {"text": values["source"]}
     if "mean" in values:

@@ -1,4 +1,4 @@
-"""How a record comes to be: by watching a model, or from a file."""
+"""Where records come from: watching a model, or a file."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def watch(
     the output projection; ``values``, the values of each attention; ``parts``, what each attention and feed-forward
     adds to the residual stream; ``residual``, the stream before the first layer and after each one.
 
-    spill: a folder on whose disk all of this is kept, instead of in memory. Its files have no names: they are gone with
-    the record, even if the process is killed. For passes over whole texts, not for those that go on from a cache.
+    spill: a folder; all of this is kept on its disk instead of in memory. The files have no names: they are gone with
+    the record, even if the process is killed. For passes over whole texts, not for passes that continue from a cache.
 
     Watches nest: each records the pass, and all their edits apply, the outermost watch's first.
 
@@ -100,7 +100,7 @@ def _check(model: object) -> None:
 
 
 def _network(model: Watchable) -> object:
-    """The network of a model with a tokenizer; a network is its own."""
+    """The network of a model with a tokenizer; a bare network itself."""
     return getattr(model, "network", model)
 
 

@@ -156,7 +156,7 @@ class Record(Displayed):
         shown: Mapping[tuple[Site, str], list[tuple[Pass, Tensor]]],
         places: Mapping[tuple[int, str], int],
     ) -> None:
-        """Files calls and kept tensors that were not watched just now, and the places of each text in each stack."""
+        """Files calls and kept tensors that come from a saved record, and the places of each text in each stack."""
         self._calls.update(calls)
         self._shown.update(shown)
         self._known.update(places)
@@ -173,7 +173,7 @@ class Record(Displayed):
 
     @property
     def looks(self) -> bool:
-        """True without edits, if nothing is kept but queries and keys."""
+        """True if the record only looks: it has no edits and keeps nothing but queries and keys."""
         return not self.edits and not self.keep
 
     def reserve(self, first: int, count: int) -> int:
@@ -201,7 +201,7 @@ class Record(Displayed):
         self._begin(Pass(rows, queries, first, spans, stack))
 
     def _new(self, count: int, stack: str) -> tuple[int, ...]:
-        """The texts of a pass that continues none."""
+        """The text numbers of a pass that continues no earlier pass of its stack."""
         last = self._passes[-1] if self._passes else None
         if last is not None and len(last.rows) == count and not any((text, stack) in self._known for text in last.rows):
             return last.rows

@@ -152,12 +152,12 @@ def totals(sums_HQ: Tensor, sinks_HQ: Tensor) -> Tensor:
     return totals_HQ.masked_fill_(totals_HQ == 0.0, 1.0)
 
 
-# Strips of other rows that come between those of two heads: a block has at most so many (blocks.py: ROWS / LEAST).
+# Strips of other rows that come between those of two heads: a block has at most this many (blocks.py: ROWS / LEAST).
 BETWEEN = 8
 
 
 class PerStrip(Generic[Found]):
-    """What ``find`` finds for a strip whatever its heads: computed once, and forgotten BETWEEN other rows later."""
+    """What ``find`` gives for a strip's rows and columns, computed once for all heads. Keeps BETWEEN sets of rows."""
 
     def __init__(self, find: Callable[[Strip], Found]) -> None:
         self._find = find
@@ -178,8 +178,8 @@ class PerStrip(Generic[Found]):
 class Reducer(ABC):
     """A measure. A sweep starts it, adds each strip once, and asks for the result.
 
-    needs: what a strip must have: whole rows; whole rows of which those of all heads come before other rows; or
-        nothing, so that it may have any keys of its rows, in their order
+    needs: what a strip must have. ``row``: whole rows. ``heads``: whole rows, all heads of some rows before other rows.
+        ``nothing``: it may have any keys of its rows, in their order
     """
 
     needs: ClassVar[Literal["row", "heads", "nothing"]] = "row"
@@ -222,7 +222,7 @@ class RowReducer(Reducer):
         """The strip's rows, from ``exps_HQK`` in place of the weights; None if all are 0."""
 
     def rise(self, found_HQ: Tensor, risen: Risen) -> None:
-        """Changes what earlier strips gave to the peaks of this one."""
+        """Rescales what earlier strips gave, from their peaks to this strip's."""
         found_HQ.mul_(risen.scale_HQ)
 
     def join(self, found_HQ: Tensor, now_HQ: Tensor) -> None:

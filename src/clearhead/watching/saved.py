@@ -210,7 +210,7 @@ def _site(text: TextRecord, site: Site, masks: list[SavedMask], tensors: dict[st
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Tensors one after another along their places; one alone stays where it is, as on a disk."""
+    """Tensors joined along their places; a single one is not copied, since it may be mapped from a disk."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=-2)
 
 
@@ -290,7 +290,7 @@ def restored(path: Path) -> Restored:
 
 
 class _Reader:
-    """Builds a record's parts from a file, with every rule that a request has checked again."""
+    """Builds a record's parts from a file, checking every rule of a request again."""
 
     def __init__(self, saved: SavedRecord, tensors: Mapping[str, Tensor]) -> None:
         self._saved, self._tensors = saved, tensors

@@ -127,7 +127,7 @@ class TextRecord(Displayed):
     def tokenized(self, stack: str) -> TokenizedText:
         """The text that a stack reads or writes; its tokens are numbers if they were not set.
 
-        Raises WatchError if as many tokens were not set as there are places.
+        Raises WatchError if tokens were set, but not one for each place.
         """
         known, places = self.record.tokenized.get((self.number, stack), TokenizedText()), self._places(stack)
         if places is None:  # a batch row with only padding, or a model without attention
@@ -138,7 +138,7 @@ class TextRecord(Displayed):
         return replace(known, tokens=tokens)
 
     def _places(self, stack: str) -> int | None:
-        """Number of places of a stack's text, as its attention to itself has them, or else its queries or its keys."""
+        """Number of places of a stack's text: from its self-attention, or else from its queries or its keys."""
         shapes = self._shapes
         own = [keys for site, (_, keys) in shapes.items() if site.stack == site.reads == stack]
         queries = [count for site, (count, _) in shapes.items() if site.stack == stack]
@@ -170,7 +170,7 @@ class TextRecord(Displayed):
         self.record.save(path, [self])
 
     def nbytes(self) -> int:
-        """Bytes the whole record keeps in memory."""
+        """Bytes the whole record keeps, as ``Record.nbytes``."""
         return self.record.nbytes()
 
     def map(self, site: Site, head: SupportsIndex) -> AttentionMap:

@@ -19,7 +19,7 @@ def total_variation(one: Sequence[Segment], other: Sequence[Segment], heads: ran
     other map. 0 for equal rows, 1 for rows that share no key.
 
     The total variation distance of two distributions (Levin, Peres and Wilmer 2009, 4.1).
-    Raises WatchError if the maps have other shapes or hide other keys.
+    Raises WatchError if the maps differ in shape or hide different keys.
     """
     if shape(one) != shape(other):
         raise WatchError(f"{name(one, heads)}: the other map has the shape {shape(other)}; compare maps of equal shape")

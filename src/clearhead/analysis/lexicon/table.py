@@ -70,7 +70,7 @@ class Lexicon:
     name: where the vectors come from
     among: which words these are, for display
     vocabulary: if the words are tokens of a model, the number of its tokens
-    look_up: finds a word that may not be listed; raises TextError if it cannot
+    look_up: finds a word that may not be listed; gives None if it cannot
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Lexicon:
         )
 
     def listed(self, words: Iterable[str]) -> dict[str, Word]:
-        """Those of the words that the lexicon lists."""
+        """The words that the lexicon lists, each with its entry."""
         found = {word: self._look_up(word) for word in dict.fromkeys(words)}
         return {word: each for word, each in found.items() if each is not None and each.row is not None}
 

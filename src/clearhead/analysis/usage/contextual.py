@@ -14,7 +14,7 @@ from clearhead.analysis.usage.uses import Labelled
 from clearhead.attend import FULL, padding
 from clearhead.errors import OptionError, shown
 from clearhead.language_model import LanguageModel
-from clearhead.model import evaluating
+from clearhead.model import evaluating, needs
 from clearhead.tap import Site
 from clearhead.watching import watch
 
@@ -47,9 +47,10 @@ def contextual(model: LanguageModel, uses: Sequence[Labelled]) -> Contextual:
     """Reads every text once, watched, 32 of similar length at a time.
 
     The stream is taken before the final norm. Queries and keys would not do: they are rotated by their place.
-    Raises OptionError for a model without a residual stream, TextError if a text cannot be encoded or is longer than
-    the context.
+    Raises OptionError for a model that translates or has no residual stream, TextError if a text cannot be encoded or
+    is longer than the context.
     """
+    needs(model, "vectors", "senses")
     levels = tuple(site for site in model.sites() if site.kind in ("embedding", "residual"))
     if not levels:
         raise OptionError("senses: this model has no residual stream, so its words have no vectors at each layer")

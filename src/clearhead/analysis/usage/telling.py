@@ -54,7 +54,7 @@ class Split:
 class SenseScore:
     """Senses told by vectors, at every layer. All tuples of N are in the order of the uses.
 
-    senses: by word, most frequent first; ``truth`` and what is told are places in it
+    senses: by word, most frequent first; ``truth`` and the predictions are indices into it
     first: whether no letter or digit of the text comes before the word
     levels: the sites of ``SensePrediction``, besides "static" (the word's rows of the input table) and "around" (the
         mean of those of the other tokens that it sees)

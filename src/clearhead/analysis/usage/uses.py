@@ -52,7 +52,7 @@ class Use:
 
 
 def find(word: str, text: str, *, name: str = "the text", **about: str) -> list[Use]:
-    """Every use of the word in the text, in small or capital letters; ``about`` has a sense.
+    """Every use of the word in the text, ignoring case; ``about`` has further fields of a Use, such as ``sense``.
 
     Raises TextError, with the nearest words, if it is not there.
     """
@@ -77,8 +77,8 @@ def read_uses(path: str | Path) -> list[Use]:
     """Reads labelled uses: a table with tabs between its cells, whose first line names its columns.
 
     The columns word, sense and sentence, in any order; with a column ``form``, the word is looked for in that form.
-    Every occurrence in a sentence is a use. Raises TextError, with the line number, for a missing column, a row with
-    other cells than the header, an empty cell or a sentence without the word.
+    Every occurrence in a sentence is a use. Raises TextError, with the line number, for a missing column, a row that
+    does not match the header, an empty cell or a sentence without the word.
     """
     lines = "".join(FileSource(path).documents()).splitlines()
     header = [cell.strip() for cell in lines[0].split("\t")] if lines else []

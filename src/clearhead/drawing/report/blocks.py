@@ -105,7 +105,7 @@ class Report:
 
     holds: whether the claim is borne out; "open" if this session neither bears it out nor refutes it
     verdict: a sentence with the numbers that decide
-    repeat: commands that repeat it
+    repeat: commands that repeat the experiment
     """
 
     title: str

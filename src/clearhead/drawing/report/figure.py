@@ -99,7 +99,7 @@ def _bars(axes: Any, chart: Bars) -> None:
 
 def _grid(axes: Any, chart: Heatmap) -> None:
     values = [[math.nan if value is None else value for value in row] for row in chart.values]
-    axes.imshow(values, cmap="Blues", aspect="auto", vmin=min(0.0, *(v for row in values for v in row if v == v)))
+    axes.imshow(values, cmap="Blues", aspect="auto", vmin=min([0.0, *(v for row in values for v in row if v == v)]))
     axes.set_facecolor("#ddd3bf")  # of cells that do not exist
     axes.set_xticks(range(len(chart.columns)), [legible(each) for each in chart.columns], fontsize=8, rotation=45)
     axes.set_yticks(range(len(chart.rows)), [legible(each) for each in chart.rows], fontsize=8)

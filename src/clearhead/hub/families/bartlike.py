@@ -90,7 +90,7 @@ def _stack(attention: AttentionConfig, feed_forward: FeedForwardConfig, layers: 
 
 
 def read(settings: Mapping[str, Any], *, scaled: bool) -> dict[str, Any]:
-    """The same as options of an EncoderDecoderConfig. scaled: the default for the embedding's scale."""
+    """The entries as options of an EncoderDecoderConfig. scaled: whether the embedding is scaled by default."""
     width = entry(settings, "d_model", int)
     heads, inner = entry(settings, "decoder_attention_heads", int), entry(settings, "decoder_ffn_dim", int)
     for name in ("decoder_attention_heads", "encoder_attention_heads"):

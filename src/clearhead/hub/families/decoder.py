@@ -96,7 +96,7 @@ def sizes(config: DecoderConfig, eps: str = "rms_norm_eps") -> dict[str, Any]:
 
 
 def read_sizes(settings: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
-    """The same as options of a DecoderConfig. tied: the default for the output layer."""
+    """The entries as options of a DecoderConfig. tied: whether the output layer is tied by default."""
     return {
         "vocabulary": entry(settings, "vocab_size", int),
         "context": entry(settings, "max_position_embeddings", int),
@@ -131,7 +131,7 @@ def scalar(config: DecoderConfig) -> int:
 
 
 def read_scale(settings: Mapping[str, Any], head_width: int) -> float | None:
-    """The same as the scale of an AttentionConfig."""
+    """The scale of an AttentionConfig, from ``query_pre_attn_scalar``. Raises ConfigError if that is below 1."""
     number = entry(settings, "query_pre_attn_scalar", int)
     if number < 1:
         raise ConfigError(f"query_pre_attn_scalar: {number}; it must be at least 1")
@@ -185,7 +185,7 @@ def read_windows(settings: Mapping[str, Any], size: int | None, default: Callabl
 
 
 def late_windows(settings: Mapping[str, Any]) -> list[int | None]:
-    """By layer. Without ``layer_types`` the first ``max_window_layers`` have none (28, transformers' default)."""
+    """The window of each layer; without ``layer_types``, the first ``max_window_layers`` (default 28) have none."""
     used = entry(settings, "use_sliding_window", bool, False)
     size = entry(settings, "sliding_window", int, 4096) if used else None
     return read_windows(settings, size, _late(settings))

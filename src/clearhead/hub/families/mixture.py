@@ -31,7 +31,7 @@ def written(config: DecoderConfig, count: str) -> dict[str, Any]:
 
 
 def read(settings: Mapping[str, Any], count: str, active: int) -> dict[str, Any]:
-    """The same as options of an ExpertsConfig. active: the default number of active experts."""
+    """The entries as options of an ExpertsConfig. active: the default number of active experts."""
     return {
         "count": entry(settings, count, int),
         "active": entry(settings, "num_experts_per_tok", int, active),

@@ -16,7 +16,7 @@ fitted, table = t5.fitted, t5.table
 
 
 def settings(config: EncoderDecoderConfig) -> dict[str, Any]:
-    """config.json's entries: T5's, but for those of the output layer's inputs."""
+    """config.json's entries: T5's, except ``scale_decoder_outputs``."""
     theirs = {name: value for name, value in t5.settings(config).items() if name != "scale_decoder_outputs"}
     return {**theirs, "architectures": [ARCHITECTURE], "model_type": MODEL_TYPE}
 

@@ -81,7 +81,7 @@ def config(settings: Mapping[str, Any]) -> EncoderDecoderConfig:
 
 
 def read(settings: Mapping[str, Any], *, tied: bool, scaled: bool) -> EncoderDecoderConfig:
-    """The same, given what of the output layer differs between T5 and mT5."""
+    """As ``config``, given how the output layer differs between T5 and mT5."""
     width, heads = entry(settings, "d_model", int), entry(settings, "num_heads", int)
     layers, own = entry(settings, "num_layers", int), entry(settings, "num_decoder_layers", int | None, None)
     return EncoderDecoderConfig(

@@ -137,7 +137,7 @@ def to_ours(
 
 
 class _Places(Mapping[str, Tensor]):
-    """Where each of their tensors goes: a part of one of ours, which takes memory from when a part is asked for."""
+    """Where each of their tensors goes: a part of one of ours, allocated when its first part is asked for."""
 
     def __init__(self, rows: Mapping[str, Row], shapes: Mapping[str, Shape], dtype: torch.dtype) -> None:
         self._rows, self._shapes, self._dtype = rows, shapes, dtype
@@ -173,7 +173,7 @@ class _Places(Mapping[str, Tensor]):
 
 
 def _finite(tensor: Tensor) -> bool:
-    # One NaN makes both ends NaN. A sixth of the time of the largest absolute value's norm.
+    # One NaN makes both ends NaN. Takes a sixth of the time of the infinity norm.
     return not tensor.numel() or all(math.isfinite(end) for end in torch.aminmax(tensor))
 
 

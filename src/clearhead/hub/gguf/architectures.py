@@ -169,13 +169,13 @@ class Architecture:
         return found
 
     def shapes(self, config: DecoderConfig) -> Shapes:
-        """Which tensors there are; only the embedding's shape is its own, as no other is asked for."""
+        """A shape for each tensor in the file; only the embedding's is true, since no other is used."""
         names = self.names(self.family.table(config), config.layers)
         return dict.fromkeys(names.values(), (config.vocabulary, config.width))
 
 
 def _single(metadata: Metadata, key: str) -> Any:
-    """An entry; of a list by layer, the one number that is in it."""
+    """An entry; of a list by layer, the number that all layers share. Raises ConfigError if they differ."""
     value = metadata[key]
     if isinstance(value, np.ndarray):
         if not len(value) or (value != value[0]).any():

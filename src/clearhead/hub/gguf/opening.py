@@ -132,7 +132,7 @@ class GGUFTensors:
             done(name)
 
     def bits(self, row: Row) -> int | None:
-        """8 or 4 if one of our matrices is in the file in the groups that we have too, else None."""
+        """8 or 4 if the file stores one of our matrices in groups like ours, else None."""
         kinds = {self._file.tensors[self._places[name].name].kind for name in row.theirs}
         kind = next(iter(kinds))
         return {"Q8_0": 8, "Q4_0": 4}[kind] if len(kinds) == 1 and kind in OURS else None

@@ -18,8 +18,8 @@ class Place:
     """A tensor in the file.
 
     turned: (out, in), where the family's is (in, out)
-    heads: of a projection whose rotation pairs neighbouring rows (the family's are half a head apart); else 0
-    offset: what the file's numbers have more than the family's
+    heads: number of heads, if rotation pairs neighbouring rows (the family's are half a head apart); else 0
+    offset: how much larger the file's numbers are than the family's
     """
 
     name: str

@@ -39,11 +39,11 @@ BOS, EOS = "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token"
 TEMPLATE = "tokenizer.chat_template"
 SCORES, SPACED = "tokenizer.ggml.scores", "tokenizer.ggml.add_space_prefix"
 SPACE = "▁"  # how SentencePiece writes a space
-NEVER = "<|endoftext|> <|endoftext|>"  # a merge of two texts that are no characters: llama.cpp wants at least one
+NEVER = "<|endoftext|> <|endoftext|>"  # a merge that never applies: llama.cpp wants at least one
 
 
 class Vocabulary(NamedTuple):
-    """What a file holds of a tokenizer, by key. entries: of one value each. lists: of one for each token, or merges."""
+    """A tokenizer as a file holds it, by key. entries: single values. lists: a value for each token, or the merges."""
 
     entries: dict[str, Any]
     lists: dict[str, list[Any]]
@@ -253,7 +253,7 @@ def _characters(tokens: list[str], kinds: Any, metadata: Mapping[str, Any], wher
 
 
 def _vocabulary(tokens: list[str], kinds: Any, more: int, where: str) -> dict[str, int]:
-    """The ids of all tokens in use. more: a kind that there may be besides the usual."""
+    """The ids of all tokens in use. more: one more kind of token that is allowed."""
     vocabulary = {text: n for n, text in enumerate(tokens) if kinds[n] != UNUSED}
     if len(vocabulary) < sum(kinds != UNUSED) or "" in vocabulary:
         raise _damaged(where, "two tokens have the same text, or one has none")

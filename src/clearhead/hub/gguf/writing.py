@@ -1,4 +1,4 @@
-"""Writes a model as a GGUF file, which llama.cpp runs with the same greedy text."""
+"""Writes a model as a GGUF file, from which llama.cpp generates the same greedy text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def export_gguf(path: Path, model: LanguageModel) -> None:
     """Writes the model with its tokenizer into one file, which appears whole or not at all.
 
     Matrices of a model that was loaded with ``bits`` are Q8_0 or Q4_0 with the same numbers, others of its dtype.
-    Raises OptionError, with the reason, for a model or a tokenizer that llama.cpp cannot have, FolderError if the file
+    Raises OptionError, with the reason, for a model or a tokenizer that llama.cpp cannot run, FolderError if the file
     exists or cannot be written, MissingExtraError without the gguf library.
     """
     gguf = library()

@@ -12,17 +12,20 @@ from clearhead.products import Codes
 
 
 class Matrices:
-    """names: those on disk, by the names of the family's table"""
+    """The matrices of a packed folder that can stay whole numbers.
+
+    names: those on disk, by the names of the family's table
+    """
 
     def __init__(self, unpacked: Unpacked, names: Mapping[str, str]) -> None:
         self._unpacked, self._names = unpacked, names
 
     def bits(self, table: Sequence[Row]) -> dict[str, int]:
-        """The bits of those of ours that can stay as they are, by name."""
+        """The bits of each of our matrices that can stay as it is, by name."""
         return {ours: bits for ours, row in kept(table).items() if (bits := self._bits(row)) is not None}
 
     def _bits(self, row: Row) -> int | None:
-        """Those of all parts, if the row only joins their rows."""
+        """The bits that all parts share, if the row only joins them; else None."""
         found = {self._unpacked.bits(self._names[name]) for name in row.theirs if name in self._names}
         plain = not (row.transposed or row.heads or row.stacked or row.interleaved or row.leading)
         return found.pop() if plain and len(found) == 1 else None

@@ -76,7 +76,7 @@ def groups_in(K: int, group: int) -> int:
 
 
 def agree(shapes: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> bool:
-    """Whether those that are there are as wanted."""
+    """Whether the shapes that are present are as wanted."""
     return all(shapes[name] == shape for name, shape in wanted.items() if name in shapes)
 
 

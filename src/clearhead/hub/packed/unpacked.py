@@ -49,7 +49,7 @@ class _Matrix:
 
 
 class Unpacked:
-    """Tensors under the names that they have in a folder that is not packed. All are plain if scheme is None.
+    """A folder's tensors under the names they would have if it were not packed. All are plain if ``scheme`` is None.
 
     Raises FolderError if none is packed, though there is a scheme, or if tensors are missing or do not fit together.
 

@@ -43,7 +43,9 @@ class Alone:
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationFound:
-    """apart: largest difference between the rows through all linear layers and times their product, in float64, over
+    """What the experiment on activations found.
+
+    apart: largest difference between the rows through all linear layers and times their product, in float64, over
         the largest number; many, one: seconds for the products of all layers, and for one
     networks: those with nothing else non-linear; variants: the Transformer
     kinds, nanoseconds: of each function, per number of NUMBERS in float32, one thread

@@ -28,7 +28,7 @@ STORIES = 1000  # held out, whose facts are asked
 FOLDER, RECALL_FOLDER = "comparison", "recall"
 RECALL = 0.5  # of the minutes, for associative recall; the rest for the stories
 FAR = 32  # a fact told at least so many tokens before is far
-LEAST = 20  # cases that a point of a curve has; fewer say little
+LEAST = 20  # fewest cases in a point of a curve; fewer say little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,9 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class ContextFound:
-    """models: on the stories, of both budgets; reach: tokens that the convolution can read back there
+    """What the experiment on context found.
+
+    models: on the stories, at both budgets; reach: tokens that the convolution can read back there
 
     recallers: on associative recall
     """
@@ -88,7 +90,7 @@ def run(bench: Bench) -> ContextFound:
 
 
 def _begun(folder: Path) -> float | None:
-    """The minutes of the comparison that a session that was stopped began here; they may have been others."""
+    """The minutes of a comparison that a stopped session began here, which may differ from these; else None."""
     return read(folder).question.minutes if (folder / FILE).exists() else None
 
 
@@ -135,7 +137,7 @@ def far(bins: tuple[Bin, ...]) -> tuple[float, int] | None:
 
 
 def leads(first: tuple[float, int] | None, others: list[tuple[float, int] | None]) -> bool:
-    """Whether a share is above each other one by more than two standard errors of their difference."""
+    """Whether the first share exceeds each of the others by more than two standard errors of their difference."""
     if first is None:
         return False
     for other in others:

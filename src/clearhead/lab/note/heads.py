@@ -20,7 +20,9 @@ COLUMNS = 8  # of the new rows that a table shows
 
 @dataclass(frozen=True, kw_only=True)
 class HeadsFound:
-    """split, joined: shapes; same: whether splitting and joining give the same numbers
+    """What the experiment on heads found.
+
+    split, joined: shapes; same: whether splitting and joining give the same numbers
     column, owner, inside: an example: a column of the joined rows, the head it comes from, and its place there
     variants: the Transformer with 1 to 16 heads
     layer: of the model; shares: by head, for the first columns of the new rows: how much of a column's W_O reads the

@@ -28,7 +28,9 @@ DOUBLING = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # tokens read before a
 
 @dataclass(frozen=True, kw_only=True)
 class NextFound:
-    """tokens, probabilities: the likeliest after ``text``, best first
+    """What the experiment on the next word found.
+
+    tokens, probabilities: the likeliest after ``text``, best first
     tempered: by temperature; kept_k, kept_p, by_k, by_p: how many tokens a filter leaves, and their probabilities then
     predicted: tokens of the held-out stories; likeliest, among: share that was the likeliest, and among TOP
     nats: mean loss; by_frequency: the mean loss of the best guess that ignores the text, the tokens' own frequencies

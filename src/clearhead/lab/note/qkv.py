@@ -56,7 +56,7 @@ class QkvFound:
 
 
 def run(bench: Bench) -> QkvFound:
-    """Follows the last word through the head that looks farthest from the trivial; also draws every number."""
+    """Follows the last word through the head that ``focus_on`` picks; also draws every number."""
     model, text = bench.model(), bench.texts.steps
     focus = focus_on(observe(model, text), layer=None, head=None, query=None)
     found = steps(model, text, layer=focus.site.layer, head=focus.head)

@@ -70,7 +70,7 @@ def _recaller(line: Line) -> Recaller:
 
 
 def judged(recallers: tuple[Recaller, ...]) -> Literal["yes", "open", "no"]:
-    """Whether attention is what recall needs: "yes" if all that attend have SOLVED it and none of the others FAILED.
+    """Whether attention is what recall needs: "yes" if all that attend reach SOLVED and all others stay below FAILED.
 
     "no" if one that does not attend has solved it, "open" otherwise.
     """

@@ -62,7 +62,9 @@ class StrongestHead:
 
 @dataclass(frozen=True, kw_only=True)
 class SensesFound:
-    """uses, words: of the held-out stories; told: by the causal model and the encoder
+    """What the experiment on senses found.
+
+    uses, words: of the held-out stories; told: by the causal model and the encoder
     word, sentences, control: the example; distances: between its two uses, by level, in each model
     ahead: two texts that begin with the word; ahead_apart: the distance of its vectors there, by model, last level
     readings: the causal model's heads that attend most to a word, by use

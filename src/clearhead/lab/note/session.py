@@ -43,7 +43,7 @@ class Finding:
     found: Any
 
     def report(self, language: str) -> Report:
-        """The finding in words and charts; computes nothing but from what is found."""
+        """The finding in words and charts, computed from ``found`` alone."""
         return EXPERIMENTS[self.experiment].report(self.found, Phrases(self.experiment, language))
 
 

@@ -50,7 +50,9 @@ class Vectors:
 
 @dataclass(frozen=True, kw_only=True)
 class VectorsFound:
-    """analogy: a, b, c and the expected answer; width: numbers of a vector; words: candidate answers
+    """What the experiment on word vectors found.
+
+    analogy: a, b, c and the expected answer; width: numbers of a vector; words: candidate answers
     moved_table, moved_rest: how far training moved the embedding and all other weights, as a share of their size
     before; None for a model whose beginning is not known
     tables: "start" (before training), "model", and "counted" (PPMI and SVD on the same text)

@@ -67,7 +67,7 @@ class Block(Dropping):
         return total(x_BTE, self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)))
 
     def sites(self) -> dict[Site, int]:
-        """What the layer shows, each with its number of query heads."""
+        """The sites that the layer shows, each with its number of query heads, or 0."""
         return {self.site: self.attention.heads, self.fed_site: 0, self.stream_site: 0}
 
     def steps(self) -> list[Step]:

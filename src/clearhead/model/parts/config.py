@@ -80,7 +80,7 @@ class AttentionConfig:
         return self.heads * self.head_width, shared, shared
 
     def parameters(self, width: int) -> int:
-        """Trained numbers of one layer's attention in a stream of this width."""
+        """Trained parameters of one layer's attention in a stream of this width."""
         queries, keys, values = self.projections
         count = (width + self.bias) * (queries + keys + values) + (queries + self.out_bias) * width
         count += {"head": 2 * self.head_width, "projection": queries + keys, "none": 0}[self.head_norm]
@@ -150,7 +150,7 @@ class FeedForwardConfig:
 
     @property
     def rows(self) -> int:
-        """Outputs of the first layer: gate and up below one another when gated."""
+        """Outputs of the first layer: gate and up together when gated."""
         return sum(self.halves)
 
     @property
@@ -159,11 +159,11 @@ class FeedForwardConfig:
         return (self.width,) * (2 if FEED_FORWARDS[self.kind][1] else 1)
 
     def one(self, width: int) -> int:
-        """Trained numbers of one feed-forward in a stream of this width."""
+        """Trained parameters of one feed-forward in a stream of this width."""
         return (width + self.bias) * self.rows + (self.width + self.bias) * width
 
     def parameters(self, width: int, layers: int) -> int:
-        """Trained numbers of the feed-forwards of ``layers`` layers, routers and all experts counted."""
+        """Trained parameters of the feed-forwards of ``layers`` layers, routers and all experts counted."""
         x = self.experts
         if x is None:
             return layers * self.one(width)
@@ -200,7 +200,7 @@ class NormConfig:
             raise ConfigError(f"norm: offset is {self.offset}; it must be finite, and 0 for kind {self.kind!r}")
 
     def parameters(self, width: int) -> int:
-        """Trained numbers of a norm over this width."""
+        """Trained parameters of a norm over this width."""
         return width * (2 if self.kind == "layer" and self.bias else 1)
 
 
@@ -241,10 +241,11 @@ class ScalingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionConfig:
-    """Rotary (Su et al. 2021), learned (Radford et al. 2019), sinusoidal (Vaswani et al. 2017), or one of these:
+    """How positions enter a model.
 
-    fairseq: sinusoids of other wavelengths (M2M-100, Fan et al. 2020); relative: a bias on attention's logits (Raffel
-    et al. 2020, 2.1); none (Kazemnejad et al. 2023)
+    rotary (Su et al. 2021); learned (Radford et al. 2019); sinusoidal (Vaswani et al. 2017); fairseq: sinusoids of
+    other wavelengths (M2M-100, Fan et al. 2020); relative: a bias on attention's logits (Raffel et al. 2020, 2.1); none
+    (Kazemnejad et al. 2023)
     """
 
     kind: Literal["rotary", "learned", "sinusoidal", "fairseq", "relative", "none"] = "rotary"  # how positions enter
@@ -272,7 +273,7 @@ class PositionConfig:
             raise ConfigError(f"positions: rotated is {self.rotated}; it must be above 0 and at most 1")
 
     def parameters(self, context: int, width: int, heads: int) -> int:
-        """Trained numbers: a vector for each place where they are learned, biases for each head where relative."""
+        """Trained parameters: a vector per place if learned, biases per head if relative, else none."""
         vectors = (self.first + context) * width
         return {"learned": vectors, "relative": self.buckets * heads}.get(self.kind, 0)
 
@@ -313,5 +314,5 @@ class PredictionConfig:
         check_word("prediction", self, "activation", *(name for name, (_, gated) in FEED_FORWARDS.items() if not gated))
 
     def parameters(self, vocabulary: int, width: int, norm: int) -> int:
-        """Trained numbers beside the output layer's matrix, those of a norm being given."""
+        """Trained parameters besides the output layer's matrix; ``norm`` is the number in a norm."""
         return (width + self.bias) * width + norm + (vocabulary if self.output_bias else 0)

@@ -27,7 +27,7 @@ class CrossAttention(nn.Module):
         self.out = Linear(queries, width, bias=config.out_bias)
 
     def forward(self, x_BTE: Tensor, source: Source) -> Tensor:
-        """x_BTE -> x_BTE. Rows that read the same text are queries of one row: there are no positions here."""
+        """x_BTE -> x_BTE. Rows that read the same text become queries of one row, as there are no positions here."""
         B, T, _ = x_BTE.shape
         q_BTHD = self.query(x_BTE).unflatten(-1, (self.heads, self.head_width))
         if self.head_norm is not None:

@@ -32,7 +32,7 @@ class CrossBlock(Block):
         return self.dropped(shown(self.cross_site, self.cross(x_BTE, given.source)))
 
     def sites(self) -> dict[Site, int]:
-        """What the layer shows, each with its number of query heads."""
+        """The sites that the layer shows, each with its number of query heads, or 0."""
         first, *others = super().sites().items()
         return dict([first, (self.cross_site, self.cross.heads), *others])
 

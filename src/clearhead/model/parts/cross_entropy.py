@@ -22,8 +22,8 @@ def log_probabilities(logits_BV: Tensor) -> Tensor:
     """The model's log-probabilities, in nats, float32 or wider: log softmax over every id of the output layer.
 
     This is the one definition, in the loss, in evaluations, and in what ``generate``, ``next``, ``fill`` and ``look``
-    report; it comes before temperature and filters. Ids that the tokenizer has no token for count: their share is
-    what the model loses by them. A sampler never draws them, so its own probabilities are slightly larger.
+    report; it comes before temperature and filters. Ids that the tokenizer has no token for count too: probability on
+    them is wasted. A sampler never draws them, so its own probabilities are slightly larger.
     """
     return logits_BV.to(wide(logits_BV.dtype)).log_softmax(dim=-1)
 
@@ -38,7 +38,7 @@ def linear_cross_entropy(
 ) -> Tensor:
     """Sum of -log softmax(W x + b)[target] over all targets >= 0, in nats, float32 or wider.
 
-    With ``smoothing`` s each term is 1 - s of that, and s of its mean over all ids (Szegedy et al. 2016, 7).
+    With ``smoothing`` s each term is 1 - s times that plus s times its mean over all ids (Szegedy et al. 2016, 7).
     With ``cap`` the logits l are cap tanh(l / cap) (Gemma 2). Differentiable once, in x, W and b; forward computes the
     gradient too. Products use autocast's dtype if it is on, sums float32 or wider.
     """

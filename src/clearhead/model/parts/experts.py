@@ -24,7 +24,7 @@ class Loads:
         self._tokens = 0.0
 
     def add(self, s_NX: Tensor, experts_NA: Tensor) -> None:
-        """One layer: the scores of all experts, in float32 or wider, and the chosen ones."""
+        """Counts one layer: the scores of all experts, in float32 or wider, and the experts chosen."""
         N, X = s_NX.shape
         counted_N = s_NX.new_ones(N) if self.text_N is None else self.text_N.to(s_NX.dtype)
         chosen_X = s_NX.new_zeros(X)
@@ -36,7 +36,7 @@ class Loads:
     def imbalance(self) -> Tensor:
         """X sum_x share_x mean_x, which is A when all X experts are used equally (Fedus et al. 2021, eq. 4).
 
-        share: the tokens that went to an expert, out of all; mean: of its softmax over all experts.
+        share: the fraction of tokens that went to an expert; mean: its mean probability, by a softmax over all experts.
         """
         chosen_X, probable_X = torch.stack(self._chosen).sum(0), torch.stack(self._probable).sum(0)
         return len(chosen_X) * (chosen_X / self._tokens) @ (probable_X / self._tokens)

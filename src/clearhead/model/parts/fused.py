@@ -1,6 +1,6 @@
-"""RMSNorm with a hand-written gradient: on a processor, every pass over memory costs.
+"""RMSNorm with a hand-written gradient: on a CPU, every pass over memory costs.
 
-Forward and backward on one core take 0.4 (heads of width 32) to 0.7 (rows of width 128) of the time of PyTorch's own.
+On one core, forward and backward take 0.4 (heads of width 32) to 0.7 (rows of width 128) of the time of PyTorch's own.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class PredictionHead(nn.Module):
         return self.norm(self.activation(self.dense(x_BTE)))
 
     def steps(self) -> tuple[Callable[[Tensor], Tensor], ...]:
-        """The same, one map after another."""
+        """The maps that ``forward`` applies, in order."""
         return self.dense, self.activation, self.norm
 
 

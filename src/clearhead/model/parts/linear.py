@@ -19,7 +19,7 @@ from clearhead.native import token
 from clearhead.products import FEW, Quantised, dense, product, split
 
 GROUPED = (torch.float32, torch.bfloat16, torch.float16)  # dtypes of PyTorch's grouped product
-ALIGNMENT = 16  # bytes, of the rows it is given
+ALIGNMENT = 16  # bytes; its rows must be a multiple
 
 
 @runtime_checkable
@@ -46,7 +46,7 @@ class Linear(nn.Linear):
         self.rows: tuple[int, ...] = tuple(rows) or (outputs,)
 
     def reset_parameters(self) -> None:
-        """As ``nn.Linear``, but not on the meta device, where it takes a third of the time of building a model."""
+        """As ``nn.Linear``, but skipped on the meta device, where it takes a third of the time of building a model."""
         if not self.weight.is_meta:
             super().reset_parameters()
 
@@ -57,7 +57,7 @@ class Linear(nn.Linear):
 
     @property
     def matrix(self) -> Tensor:
-        """weight_FE as a tensor, also where it is quantised."""
+        """weight_FE as a tensor, even if it is quantised."""
         return dense(self.weight)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ class Embedding(nn.Embedding):
 
     @property
     def matrix(self) -> Tensor:
-        """weight_VE as a tensor, also where it is quantised."""
+        """weight_VE as a tensor, even if it is quantised."""
         return dense(self.weight)
 
     def logits(self, x_BTE: Tensor, bias_V: Tensor | None = None) -> Tensor:

@@ -45,7 +45,7 @@ class RMSNorm(nn.Module):
         return self.into(x, None) if token.takes(x, self.weight) else rms_norm(x, self.weight, self.eps)
 
     def into(self, x: Tensor, out: Tensor | None) -> Tensor:
-        """The same of a single token, which ``native.token`` takes, written to ``out`` if that is not None."""
+        """``forward`` for a single token that ``native.token`` takes; writes to ``out`` unless it is None."""
         return token.rms_norm(x, self.weight, self.eps, out=out)
 
 

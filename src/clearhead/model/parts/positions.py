@@ -79,7 +79,7 @@ class Rotary:
     def turn(self, places_BT: Tensor | int, reach: int) -> Turn | TokenTurn:
         """The rotations for these places, in float32. All places must be below ``reach``.
 
-        A number is the place of a single new token, for the kernel in C; there must be no border.
+        An int is the place of a single new token, for the kernel in C; there must be no border.
         """
         if isinstance(places_BT, int):
             return TokenTurn(*self._table(torch.device("cpu"), reach), places_BT)
@@ -119,7 +119,7 @@ class Learned(nn.Module):
         self.first = first
 
     def forward(self, x_BTE: Tensor, places_BT: Tensor | int) -> Tensor:
-        """x_BTE plus the vectors of its places. A number is the place of a single token, for the kernel in C."""
+        """x_BTE plus the vectors of its places. An int is the place of a single token, for the kernel in C."""
         if isinstance(places_BT, int) and token.takes(x_BTE, self.weight, axes=1):
             return token.placed(x_BTE, self.weight, self.first, places_BT)
         return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
@@ -189,8 +189,8 @@ class Relative(nn.Module):
         """bias_HN of the distances -R to R from a query's place to its key's, R being the config's distance."""
         device, reach = self.weight.device, self.config.distance
         if device not in self._buckets:
-            # On the processor: at the borders of buckets the logarithm of a GPU may round otherwise. And outside of
-            # inference mode: training uses them too.
+            # On the CPU, since at the borders of buckets a GPU's logarithm may round differently; and outside
+            # inference mode, since training uses them too.
             with torch.inference_mode(mode=False):
                 self._buckets[device] = self.bucket(torch.arange(-reach, reach + 1)).to(device)
         return self.weight[:, self._buckets[device]]
@@ -198,8 +198,8 @@ class Relative(nn.Module):
     def bucket(self, away: Tensor) -> Tensor:
         """The bucket of each distance, as transformers' ``T5Attention._relative_position_bucket`` has it.
 
-        Half of the buckets of a side have one distance each, 0, 1, 2, ...; the others cover ranges that grow by the
-        same factor up to ``distance``, and the last also has all that is farther.
+        Half of a side's buckets hold one distance each, 0, 1, 2, ...; the others cover ranges that grow by the same
+        factor up to ``distance``, and the last also holds all that is farther.
         """
         count, first = self.config.buckets, torch.zeros_like(away)
         if self.ahead:

@@ -138,7 +138,7 @@ class Recurrence(nn.Module):
         return h_BTH, tuple(s_1BH[0] for s_1BH in (after if isinstance(after, tuple) else (after,)))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Gates that let gradients through.
+        """Fills the weights so that gradients pass through the gates.
 
         Input matrices have std 1/sqrt(inputs), recurrent matrices are orthogonal per gate (Saxe et al. 2014), biases
         are 0, except for the forget gates of an LSTM, where they are 1 (Jozefowicz et al. 2015, 4.3).

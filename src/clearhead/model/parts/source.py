@@ -38,7 +38,7 @@ class Source:
     def select(self, rows_R: Tensor) -> Source:
         """The source for these rows of the decoder's batch; the rows of a text stay together."""
         texts_B = rows_R[:: self.beams] // self.beams
-        if texts_B.tolist() == list(range(len(self.x_BSE))):  # beams changed places, as in most steps of a search
+        if texts_B.tolist() == list(range(len(self.x_BSE))):  # only beams of one text changed places, as in most steps
             return self
         parts = tuple(
             Padding(part.start_B[texts_B], part.stop_B[texts_B]) if isinstance(part, Padding) else part

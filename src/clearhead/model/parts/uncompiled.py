@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
-    """``torch.compiler.disable``, put off until the compiler is there: importing it takes as long as torch itself."""
+    """``torch.compiler.disable``, put off until the compiler is loaded: importing it takes as long as torch itself."""
     disabled: Callable[P, R] | None = None
 
     @wraps(function)

@@ -16,7 +16,10 @@ TEMPLATES = "additional_chat_templates"
 
 
 def templates_beside(folder: Path) -> dict[str, str]:
-    """Chat templates in files of their own, which override those in tokenizer_config.json."""
+    """Chat templates in files of their own, which override those in tokenizer_config.json.
+
+    Raises FolderError for a file that cannot be read or is not UTF-8.
+    """
     files = {"default": folder / TEMPLATE}
     files |= {path.stem: path for path in sorted((folder / TEMPLATES).glob("*.jinja"))}
     found: dict[str, str] = {}

@@ -56,7 +56,7 @@ def in_order(pairs: Pairs, *, tokens: int) -> Iterator[Batch]:
 
 
 def batch_of(pairs: Pairs, rows: Int64) -> Batch:
-    """These of the chosen pairs, padded on the right."""
+    """The chosen pairs at ``rows`` as a batch, padded on the right."""
     numbers = pairs.chosen[rows]
     both = [ids_of(pairs, int(number)) for number in numbers]
     lengths = np.array([len(source) for source, _ in both], dtype=np.int64)
@@ -78,7 +78,7 @@ def batch_of(pairs: Pairs, rows: Int64) -> Batch:
 
 
 def _cuts(source: Int64, target: Int64, tokens: int) -> Int64:
-    """Where batches of pairs in this order begin and end: as many pairs as fit, padded, or one that does not."""
+    """The bounds of batches of pairs in this order: as many pairs as fit when padded, or one that alone does not."""
     cuts, longest = [0], 0
     widest = 0
     for place, (s, t) in enumerate(zip(source.tolist(), target.tolist(), strict=True)):

@@ -274,7 +274,7 @@ def split_pairs(pairs: Pairs, valid: float = 0.1) -> tuple[Pairs, Pairs]:
     """
     if not 0 < valid < 1:
         raise OptionError(f"validation share {valid}: must be above 0 and below 1")
-    distinct = np.unique(pairs.source_hash[pairs.chosen])  # sorted, so in a random order of the sentences
+    distinct = np.unique(pairs.source_hash[pairs.chosen])  # sorted by hash, so in random order
     held_out = distinct[: min(VALIDATED, max(1, int(valid * len(distinct))))]
     if len(held_out) == len(distinct):
         raise TextError("all pairs have the same source sentence; at least two are needed, one of them to validate on")
@@ -295,7 +295,7 @@ def shared_sources(train: Pairs, valid: Pairs) -> list[str]:
 
 
 def ids_of(pairs: Pairs, number: int) -> tuple[Ids, Ids]:
-    """The source as the encoder reads it, with its end, and the target with its end, and what else stands around."""
+    """The source as the encoder reads it, and the target, each with its end and any other ids around it."""
     dtype = pairs.source.values.dtype
     before, after, first, end = (
         np.array(ids, dtype=dtype) for ids in (pairs.before, (pairs.end, *pairs.behind), pairs.first, (pairs.end,))

@@ -26,7 +26,7 @@ class Pair(NamedTuple):
 
 
 class PairFile:
-    """A file of pairs: a .jsonl file, or a table whose first two columns stand on both sides of a tab.
+    """A file of pairs: a .jsonl file, or a table whose first two columns are separated by a tab.
 
     Either may be packed (.gz, .xz, .zst) or "-", standard input. Further columns are ignored.
     """
@@ -80,7 +80,7 @@ class PairFile:
 
 
 class ParallelFiles:
-    """Two files, of which line n of one translates line n of the other."""
+    """Two files; line n of one translates line n of the other."""
 
     def __init__(self, source: str, target: str, *, encoding: str = "utf-8") -> None:
         self._files = [FileSource(path, encoding=encoding) for path in (source, target)]

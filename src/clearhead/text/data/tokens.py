@@ -50,7 +50,7 @@ class Tokens:
 
     @property
     def ahead(self) -> int:
-        """How many places behind a token its target is: 1, or 0 for rows, whose targets are their own."""
+        """How many places after a token its target stands: 1, or 0 for rows, which have targets of their own."""
         return int(self.targets is None)
 
     def text_bytes(self, begin: int = 0, end: int | None = None) -> int:

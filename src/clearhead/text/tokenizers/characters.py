@@ -49,7 +49,7 @@ class Characters:
         return "characters" if self._large() >= LARGE_SHARE * max(1, counts.sum() - spaces) else "bytes"
 
     def has_large_script(self) -> bool:
-        """Whether any character is of a large script, of which no text has all."""
+        """Whether any character is of a large script; no text has all characters of one."""
         return self._large() > 0
 
     def all(self) -> list[str]:

@@ -141,7 +141,8 @@ def bpe_tokenizer(
     """BPE over OWN_WORDS, at most ``size`` tokens; ``units``: what is merged, None for what suits the text.
 
     Over bytes: 256 bytes, merges, the separator. Over characters: 256 bytes for characters without a token, the
-    frequent characters, merges, the separator; without the merges if the text decides on both and they save too little.
+    frequent characters, merges, the separator; without the merges if ``units`` and ``size`` are both None and the
+    merges save too little.
     """
     check_size(size)
     documents = (TextBlock(part, True) for text in texts for part in text.split(SEPARATOR))
@@ -233,7 +234,7 @@ def word_ends(text: str) -> list[int]:
     return [end for _, (_, end) in words.pre_tokenize_str(text)]
 
 
-# The ends of the words of a text, by the kind of tokenizer, where a word has a longest length.
+# The ends of the words of a text, for each kind of tokenizer whose words have a maximum length.
 WORD_ENDS: dict[str, WordEnds] = {
     "bytes": lambda text: list(range(1, len(text) + 1)),
     "characters": lambda text: list(range(1, len(text) + 1)),
@@ -244,6 +245,7 @@ WORD_ENDS: dict[str, WordEnds] = {
 
 
 def bpe_untrained() -> tokenizers.Tokenizer:
+    """BPE over the bytes of OWN_WORDS, without merges."""
     made = tokenizers.Tokenizer(models.BPE())
     words = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
     made.pre_tokenizer = pre_tokenizers.Sequence(
@@ -254,7 +256,7 @@ def bpe_untrained() -> tokenizers.Tokenizer:
 
 
 def _character_untrained(model: models.Model) -> tokenizers.Tokenizer:
-    """Over the characters of OWN_WORDS."""
+    """A tokenizer with this model over the characters of OWN_WORDS."""
     made = tokenizers.Tokenizer(model)
     made.pre_tokenizer = pre_tokenizers.Split(Regex(OWN_WORDS), "isolated")
     return made

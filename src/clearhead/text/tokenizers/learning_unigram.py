@@ -15,8 +15,8 @@ from typing import Any
 import sentencepiece
 from tokenizers import Regex, pre_tokenizers
 
-# Characters that sentencepiece treats in a way of its own stand as private ones while it learns. Words with others of
-# these, or private ones themselves, teach nothing.
+# Characters that sentencepiece treats specially are replaced by private-use ones while it learns. Words with other such
+# characters, or with private-use ones, are left out.
 STAND_IN = str.maketrans({character: chr(0xE000 + n) for n, character in enumerate(" \t\n\r▁")})
 BACK = {ord(private): chr(code) for code, private in STAND_IN.items()}
 OTHERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f▅\ue000-\ue004]")

@@ -27,9 +27,9 @@ LANGUAGES = {
 
 
 def is_in(folder: Path, name: object = None) -> bool:
-    """Whether a folder has such files, its tokenizer being of the class ``name``, or of one that is not named.
+    """Whether a folder has such files, given the class ``name`` of its tokenizer; None if none is named.
 
-    As in transformers, they go before a tokenizer.json for M2M-100's class, and after it for any other (NLLB-200's).
+    As in transformers, they take precedence over a tokenizer.json for M2M-100's class, not for others (NLLB-200's).
     """
     there = [(folder / file).exists() for file in FILES]
     if not (folder / "tokenizer.json").exists():

@@ -52,8 +52,8 @@ class Opened:
 
     config: tokenizer_config.json's entries and the tokens by role; None without either
     templates: chat templates by name; the usual one is "default"
-    start: the id before a translation, by the same
-    ends: the ids that end a text, by generation_config.json or config.json
+    start: the id before a translation, by generation_config.json or config.json
+    ends: the ids that end a text, by the same files
     pieces: cuts texts instead of the library, which then only knows the ids
     source: the parts of the source language's tokenizer if that is another
     files: content by name of the files that make the tokenizer, if they are not a tokenizer.json
@@ -199,9 +199,9 @@ def read_settings(path: Path) -> dict[str, Any] | None:
 
 
 def _marks(folder: Path, described: Mapping[str, Any]) -> tuple[int | None, frozenset[int]]:
-    """decoder_start_token_id, and eos_token_id, one id or a list, each of the first file that has it.
+    """decoder_start_token_id and eos_token_id (one id or a list), from generation_config.json or else config.json.
 
-    The generation room checks the values.
+    ``clearhead.generation`` checks the values.
     """
     named = {**described, **(read_settings(folder / "generation_config.json") or {})}
     start, ends = named.get("decoder_start_token_id"), named.get("eos_token_id")

@@ -31,8 +31,8 @@ SEPARATOR = "<|endoftext|>"
 # Throughput is flat from 16 to 256 thousand characters; small pieces spread better over many cores.
 PIECE = 1 << 16
 
-# From how many characters on a run is cut between words, and how far before its end: a word has at most 257 characters,
-# and which it has depends on at most one more. And the most that a run may have where words have no longest length.
+# After LONG characters a run is cut between words, at least MARGIN before their end: a word has at most 257 characters,
+# and depends on at most one more. Where words have no maximum length, a run has at most LONGEST characters.
 LONG, MARGIN, LONGEST = 1 << 18, 1 << 10, 1 << 22
 
 # The ends of the words of a text.

@@ -45,7 +45,7 @@ def recognise(state: dict[str, Any]) -> tuple[str, re.Pattern[str] | None]:
 
 
 def _holds_singles(state: dict[str, Any]) -> bool:
-    """Whether every token but those added and the bytes behind is one character, or one that stands for a byte."""
+    """Whether every token, except added and byte-fallback ones, is one character or stands for one byte."""
     model, added = state["model"], [token["content"] for token in state["added_tokens"]]
     tokens = _tokens(model)
     if model.get("byte_fallback"):
@@ -56,7 +56,7 @@ def _holds_singles(state: dict[str, Any]) -> bool:
 
 
 def _holds_bytes(state: dict[str, Any]) -> bool:
-    """Whether the bytes behind are all there, so that no text is unknown."""
+    """Whether all byte-fallback tokens are there, so that no text is unknown."""
     return bool(state["model"].get("byte_fallback")) and BYTE_TOKENS.keys() <= _tokens(state["model"])
 
 

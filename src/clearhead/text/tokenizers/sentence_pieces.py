@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 TRIAL = Path(__file__).with_name("piece_trial.py")
 TRIAL_SECONDS, TRIAL_MEMORY = 4, 1 << 29  # plus 0.5 s and 60 MB per MB of the file
-LACKING = 0.5  # of a model's pieces: with as many lacking among the ids, the two do not belong together
-TOLD = 0.01  # worth a warning; that a few rare pieces lack is common
+LACKING = 0.5  # share of a model's pieces: if more have no id, model and ids do not belong together
+TOLD = 0.01  # share worth a warning; a few rare pieces often have no id
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

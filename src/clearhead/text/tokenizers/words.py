@@ -44,8 +44,8 @@ def bytes_between(text: str, ends: Sequence[int]) -> npt.NDArray[np.int32]:
 def word_edges(parts: Mapping[int, bytes], size: int, prefix: str | None) -> tuple[Bools, Bools]:
     """Which ids can continue a word, and which can be continued, [size] each.
 
-    A token continues the word of the one before if the first says so of it and the second of the one before: both
-    meet in letters or digits, or inside a character. With a ``prefix`` (WordPiece's ##), tokens that begin with it
+    A token continues the word of the one before if the first array is true of it and the second of the one before:
+    they meet in letters or digits, or inside a character. With a ``prefix`` (WordPiece's ##), tokens that begin with it
     continue a word, and no others. ``parts`` are the bytes of each id.
     """
     begins, ends = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
