@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from clearhead.model.config import ModelConfig
 
-Config = TypeVar("Config", bound="ModelConfig")
+class Counted(Protocol):
+    """A config that counts its weights."""
+
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        ...
+
+
+Config = TypeVar("Config", bound=Counted)
 
 STEP = 2  # widths inside the layers are multiples of this; on the dial's ladder, counts then differ by at most 1.2 %
 
