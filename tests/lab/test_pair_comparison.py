@@ -179,7 +179,10 @@ def test_the_command_continues_it(
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"models": ["lstm"]}, r"^model lstm: does not translate; for sentence pairs there is transformer, lstm-att"),
+        (
+            {"models": ["lstm"]},
+            r"^model lstm: does not translate; for sentence pairs there is transformer, convolution",
+        ),
         ({"facts": 5}, r"^facts 5: the facts of files are not known"),
         ({"text": {"layout": "pairs", "sources": ["p.tsv"], "corpus": "mqar-64-4"}}, r"sources .* and corpus .* both"),
         ({"settings": {"model.kind": "encoder-decoder"}}, "give the Transformer's shape; --model chooses the kinds"),
@@ -193,7 +196,7 @@ def test_what_is_refused(options: dict[str, Any], why: str) -> None:
 
 def test_all_that_translate_are_compared_by_default_with_smoothed_labels() -> None:
     question = small(Path("p.tsv"), models=None)
-    assert question.models == ("transformer", "lstm-attention", "gru-attention", "convolution")
+    assert question.models == ("transformer", "convolution", "gru-attention", "lstm-attention")
     assert question.train.label_smoothing == 0.1
     assert not question.speeds
 

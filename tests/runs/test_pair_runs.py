@@ -262,7 +262,7 @@ class TestRefused:
         pairs, text = tmp_path / "p.tsv", tmp_path / "a.txt"
         self.refused(
             tmp_path,
-            r"^--model lstm: does not translate; for sentence pairs there is transformer, lstm-attention, gru",
+            r"^--model lstm: does not translate; for sentence pairs there is transformer, convolution, gru",
             pairs=pairs,
             model="lstm",
         )

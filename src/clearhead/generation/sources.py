@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from clearhead.errors import TextError
@@ -32,7 +32,7 @@ def source_ids(model: LanguageModel, text: str) -> list[int]:
 @contextmanager
 def editing(
     model: LanguageModel, sources: Sequence[Sequence[int]], begun: Sequence[int], edits: Sequence[Edit]
-) -> Iterator[Sequence[int] | None]:
+) -> Generator[Sequence[int] | None]:
     """Applies the edits to texts of these ids, whose answers all begin with ``begun``.
 
     Yields the texts' numbers in records, to which edits refer; None without edits. Raises WatchError for an edit that

@@ -84,7 +84,7 @@ def unlike(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
 def matrices(model: Network) -> Iterator[Slab]:
     """All trained matrices between embedding and output layer, fused ones split up and stacks split by expert."""
     for module in model.modules():
-        if not isinstance(module, Stacked) or module is model.output:
+        if module is model.output or not isinstance(module, Stacked):
             continue
         for weight, rows in module.stacks:
             if not weight.requires_grad:
