@@ -238,6 +238,7 @@ import sys, torch
 import clearhead.analysis, clearhead.drawing, clearhead.encoding, clearhead.generation, clearhead.hub, clearhead.lab
 import clearhead.runs, clearhead.training
 from clearhead.model import build
+from clearhead.native.tape import recording
 from clearhead.training.config import OptimizerConfig
 from clearhead.training.optimizer import Optimizer
 from little_configs import QWEN3
@@ -246,6 +247,8 @@ optimizer = Optimizer(model, OptimizerConfig())
 ids_BT = torch.arange(5)[None]
 model.loss(model.hidden(ids_BT), ids_BT).backward()
 optimizer.step(1.0)
+with recording(), torch.no_grad():
+    torch.empty(1)
 print(*sorted({"torch._dynamo", "sympy", "matplotlib", "scipy", "sklearn", "transformers"} & sys.modules.keys()))
 """
 

@@ -25,6 +25,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = str(Path(tempfile.gettempdir(), "clearhead-fuzz-has-no-hub"))
 
+# matplotlib, so that the forks need not import it
 import hypothesis
 import matplotlib.backends.backend_svg
 import matplotlib.figure  # noqa: F401

@@ -263,6 +263,14 @@ class TestDrawn:
         others = translate(model, TEXTS, beams=1, sampling=Sampling(temperature=1.5, seed=4))
         assert [each.ids for each in others] != [each.ids for each in first]
 
+    def test_other_texts_get_other_random_numbers(self) -> None:
+        """Also where the model makes no difference between them."""
+        network = build(replace(TRANSLATOR, vocabulary=LETTERS.vocab_size, context=41), seed=0)
+        for parameter in network.parameters():
+            torch.nn.init.zeros_(parameter)
+        found = translate(LanguageModel(network.eval(), LETTERS), ["a cat", "a dog", "a cat"], **self.SEARCH)
+        assert found[0].ids == found[2].ids != found[1].ids
+
     def test_log_probabilities_are_the_model_s(self, model: LanguageModel) -> None:
         found = translate(model, "dog", **self.SEARCH)
         with torch.no_grad():

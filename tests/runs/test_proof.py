@@ -145,13 +145,14 @@ class TestDifference:
     @pytest.fixture
     def two(self, small: str, tmp_path: Path) -> tuple[Path, Path]:
         (tmp_path / "a.txt").write_text(TEXT)
-        run = ch.train("a.txt", steps=3, config=small, threads=1, settings={"train.evaluations": 2}, out="one")
+        settings = {"train.evaluations": 2, "train.average": "exponential"}
+        run = ch.train("a.txt", steps=3, config=small, threads=1, settings=settings, out="one")
         return run.folder, Path(shutil.copytree(run.folder, tmp_path / "two"))
 
     def test_a_copy_has_none(self, two: tuple[Path, Path]):
         assert difference(*two) is None
 
-    @pytest.mark.parametrize("part", ["weights/", "optimizer/", "random/"])
+    @pytest.mark.parametrize("part", ["weights/", "optimizer/", "random/", "average/"])
     def test_one_bit_of_any_part_of_the_state_is_seen(self, two: tuple[Path, Path], part: str):
         path = two[1] / "state" / "000000003.safetensors"
         tensors, notes = read_tensors(path)

@@ -20,7 +20,7 @@ from clearhead.model.parts.norms import norm
 from clearhead.model.parts.places import check_no_types, check_texts
 from clearhead.model.parts.stream import Adds, Maps, Step
 from clearhead.model.protocol import Network
-from clearhead.model.sizing import nearest_in_size
+from clearhead.model.sizing import with_hidden
 from clearhead.model.state import State
 from clearhead.tap import Site
 
@@ -41,9 +41,7 @@ class LayeredConfig(ModelConfig):
     @classmethod
     def equal(cls, decoder: DecoderConfig) -> Self:
         """Chooses the width inside its layers so that the number of weights fits."""
-        names = ("vocabulary", "context", "width", "tied", "dropout", "norm")
-        given = {**{name: getattr(decoder, name) for name in names}, **cls.layers_of(decoder)}
-        return nearest_in_size(lambda hidden: cls(**given, hidden=hidden), decoder.parameters())
+        return with_hidden(cls, decoder, norm=decoder.norm, **cls.layers_of(decoder))
 
     @classmethod
     def layers_of(cls, decoder: DecoderConfig) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from clearhead.model.parts.config import check_sizes
 from clearhead.model.parts.linear import Embedding, Linear
 from clearhead.model.parts.places import check_no_types, check_padding, reach_of, spans_of
 from clearhead.model.parts.source import Source
-from clearhead.model.sizing import nearest_in_size
+from clearhead.model.sizing import with_hidden
 from clearhead.model.state import State
 from clearhead.model.translator import Translator
 from clearhead.tap import Site
@@ -42,9 +42,7 @@ class LayeredTranslatorConfig(ModelConfig):
     @classmethod
     def equal(cls, decoder: DecoderConfig) -> Self:
         """Chooses the width inside its layers so that the number of weights fits."""
-        names = ("vocabulary", "context", "width", "tied", "dropout")
-        given = {**{name: getattr(decoder, name) for name in names}, **cls.layers_of(decoder)}
-        return nearest_in_size(lambda hidden: cls(**given, hidden=hidden), decoder.parameters())
+        return with_hidden(cls, decoder, **cls.layers_of(decoder))
 
     @classmethod
     @abstractmethod

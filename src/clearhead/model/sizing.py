@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 
 class Counted(Protocol):
@@ -33,6 +33,12 @@ def nearest_in_size(made: Callable[[int], Config], weights: int) -> Config:
         middle = (low + high) // 2
         low, high = (middle, high) if made(middle * STEP).parameters() < weights else (low, middle)
     return min((made(n * STEP) for n in (low, high)), key=lambda model: abs(model.parameters() - weights))
+
+
+def with_hidden(config: Callable[..., Config], decoder: Counted, **given: Any) -> Config:
+    """The config with the decoder's sizes and the entries given, and ``hidden`` for as many weights as the decoder."""
+    shared = {name: getattr(decoder, name) for name in ("vocabulary", "context", "width", "tied", "dropout")}
+    return nearest_in_size(lambda hidden: config(**shared, **given, hidden=hidden), decoder.parameters())
 
 
 def nearest_heads(width: int, head_width: int, *, even: bool = False) -> int:
