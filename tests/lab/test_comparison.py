@@ -20,6 +20,7 @@ from clearhead.lab.comparison import Comparison
 from clearhead.lab.trial import step_seconds
 from clearhead.model import ConvolutionConfig
 from clearhead.plain import from_dict, to_dict
+from clearhead.text import NOT_COUNTED, Batch
 from clearhead.training import Evaluated, Stepped, read_log
 from verbs import called
 
@@ -76,9 +77,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, C
     folder = tmp_path_factory.mktemp("comparison")
     each = {"decoder": 0.01, "lstm": 0.02}  # seconds of a step, from which 10 steps of the sweep follow
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            comparison, "tokens_per_second", lambda config, batch, *_, **__: batch * config.context / each[config.kind]
-        )
+        patch.setattr(comparison, "step_seconds", lambda config, *_, **__: each[config.kind])
         patch.setattr(plan, "TIMED", 0.25)
         patch.setattr(plan, "LEAST_STEPS", 1)  # later steps are timed, whatever this machine does meanwhile
         told = [Told(lambda steps: steps == 13), Told(), Told()]
@@ -89,7 +88,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, C
 
 
 def test_a_reported_run_may_have_the_steps_of_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "tokens_per_second", lambda config, batch, *_, **__: batch * config.context / 0.015)
+    monkeypatch.setattr(comparison, "step_seconds", lambda *_, **__: 0.015)
     monkeypatch.setattr(plan, "TIMED", 0.25)
     monkeypatch.setattr("clearhead.lab.trial.step_seconds", lambda reports: 0.03)
     found = lab.carry_out(small(), tmp_path, Told())
@@ -199,7 +198,7 @@ def test_too_little_text_and_too_little_time_are_refused_before_any_run(tmp_path
     short = small(text={"sources": [str(text)], "tokenizer": "bytes"}, facts=None, minutes=10)  # enough anywhere
     with pytest.raises(TextError, match="a window needs 257"):
         lab.carry_out(short, tmp_path / "out", Told())
-    with pytest.raises(ClearheadError, match=r"minutes 0\.0001: that leaves 0\.0 steps for each run of the sweep"):
+    with pytest.raises(ClearheadError, match=r"minutes 0\.0001: that leaves 0\.\d steps for each run at equal tokens"):
         lab.carry_out(small(minutes=1e-4), tmp_path / "other", Told())
 
 
@@ -267,7 +266,10 @@ def test_associative_recall_is_compared_end_to_end(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(plan, "LEAST_STEPS", 1)
     options = {"text": {"corpus": "mqar-16-2"}, "models": ["transformer"], "facts": None, "minutes": 0.03}
     question = small(**options, settings={"model.context": 16})
+    timed = list[Batch]()
+    monkeypatch.setattr(comparison, "step_seconds", lambda config, data, *_, **__: timed.append(data) or 0.01)
     found = lab.carry_out(question, tmp_path, Told())
+    assert {int((data.targets_BT != NOT_COUNTED).sum(1).max()) for data in timed} == {2}, "a row has two answers"
     line = lab.lines(found)[0]
     assert line.accuracy is not None
     assert sum(each.count for each in line.recalled) == 64

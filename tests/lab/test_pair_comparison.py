@@ -75,9 +75,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
     folder = tmp_path_factory.mktemp("comparison")
     pairs, told = write_pairs(folder / "p.tsv"), [Told(9), Told()]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            comparison, "tokens_per_second", lambda config, batch, *_, **__: batch * config.context / 0.03
-        )  # from which 6 steps of the sweep follow
+        patch.setattr(comparison, "step_seconds", lambda *_, **__: 0.03)  # from which 6 steps of the sweep follow
         patch.setattr(plan, "TIMED", 0.25)
         patch.setattr(plan, "LEAST_STEPS", 1)
         patch.setattr(comparison.Comparison, "budget", lambda found, size: EVEN)

@@ -18,6 +18,10 @@ def test_a_single_rate_is_only_timed() -> None:
     assert sweep_steps(10, {"a": 0.125, "b": 0.25}, rates=1, sizes=1) == 60  # 22.5 s for steps of 3/8 s
 
 
+def test_a_single_rate_is_timed_by_ten_steps_where_a_step_takes_long() -> None:
+    assert sweep_steps(1, {"a": 0.125, "b": 0.25}, rates=1, sizes=1) == 10  # there are 2.25 s, for 6
+
+
 def test_equal_tokens_are_what_the_slowest_takes_in_the_time_that_all_have() -> None:
     # 337.5 s are left; T (2 models + 1/2 + 1 - 1) = 2.5 T a seed, two seeds: T = 67.5 s
     found = budget(10, {"a": 0.125, "b": 0.25}, rates=3, seeds=2, sizes=1)

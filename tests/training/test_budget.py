@@ -224,7 +224,7 @@ def test_a_batch_and_a_precision_that_were_asked_for_are_taken_and_said(monkeypa
 def test_the_fastest_number_of_threads(monkeypatch, times, best):
     """Two threads that share a busy machine can be ten times slower than one."""
     monkeypatch.setattr(machine, "thread_limit", lambda: 4)
-    monkeypatch.setattr(budget, "stepper", lambda model, batch, precision, **rest: lambda: None)
+    monkeypatch.setattr(budget, "stepper", lambda model, data, precision: lambda: None)
     monkeypatch.setattr(machine, "seconds", lambda work, repeats: times[torch.get_num_threads()])
     monkeypatch.setattr(machine, "median_seconds", lambda work, repeats: times[torch.get_num_threads()])
     before, said = torch.get_num_threads(), []

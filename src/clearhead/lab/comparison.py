@@ -17,7 +17,7 @@ from clearhead import machine, runs
 from clearhead.errors import ConfigError, FolderError, OptionError, many, unread
 from clearhead.files import check_name, read_bounded, write_text
 from clearhead.generation import check_scores
-from clearhead.lab.plan import TRAINED, Budget, budget, sweep_steps, swept
+from clearhead.lab.plan import TRAINED, Budget, Seconds, budget, sweep_steps, swept
 from clearhead.lab.question import Question
 from clearhead.lab.speeds import Speed, speeds
 from clearhead.lab.trial import Result, Trial, carried_out
@@ -27,7 +27,8 @@ from clearhead.runs import Events, Material
 from clearhead.runs.changes import differing
 from clearhead.runs.folder import held
 from clearhead.training import Report
-from clearhead.training.budget import fastest_threads, tokens_per_second
+from clearhead.training.budget import fastest_threads, step_seconds
+from clearhead.training.config import window_of
 
 FILE = "comparison.json"
 FILE_AT_MOST = 2**26
@@ -40,7 +41,8 @@ class Comparison:
     """The state of a comparison: the content of comparison.json.
 
     question: what was asked; vocabulary: of the text; machine: on what it was measured
-    threads: of every run; first: seconds of a step on random tokens, by size and model, which size the sweep
+    threads: of every run
+    first: seconds of a step of a new model, by size and model, from which the length of the sweep follows
     sweep, results: finished runs
     speeds: of training and generating, by model and length
     """
@@ -60,7 +62,7 @@ class Comparison:
         return self.question.config(replace(size, vocabulary=self.vocabulary), name)
 
     def first_seconds(self, size: DecoderConfig) -> dict[str, float]:
-        """Seconds of a step on random tokens, by model."""
+        """Seconds of a step of a new model, by model."""
         number, count = self.question.sizes.index(size), len(self.question.models)
         return dict(zip(self.question.models, self.first[number * count : (number + 1) * count], strict=True))
 
@@ -88,9 +90,13 @@ class Comparison:
             each[name] = min(found) if found else math.nan
         known = {name: seconds for name, seconds in each.items() if not math.isnan(seconds)}
         slowest = max(known.values(), default=1.0)
+        return self.planned({name: known.get(name, slowest) for name in each})
+
+    def planned(self, each: Seconds) -> Budget:
+        """The budget if a step of each model takes so long."""
         return budget(
             self.question.minutes,
-            {name: known.get(name, slowest) for name in each},
+            each,
             len(self.question.rates),
             self.question.seeds,
             len(self.question.sizes),
@@ -260,22 +266,26 @@ class _Work:
 def _begun(question: Question, material: Material, events: ComparisonEvents) -> Comparison:
     """A new comparison: the text is long enough, the threads are chosen, a step of each model is timed."""
     vocabulary, objective = material.tokenizer.vocab_size, question.objective
-    threads = question.train.threads
+    threads, context = question.train.threads, window_of(question.train, question.sizes[0])
+    windows = objective.windows(material.train, context=context, batch=question.train.batch, seed=0)
+    data = objective.batch(windows.at(0), 0)  # of the text itself: in associative recall, few tokens are targets
     if threads is None:
         first = question.config(replace(question.sizes[0], vocabulary=vocabulary), "transformer")
-        threads, reason = fastest_threads(first, events.say, objective)
+        threads, reason = fastest_threads(first, events.say, data=data)
         events.say(f"chosen: {reason}")
     torch.set_num_threads(threads)
     found = Comparison(question=question, vocabulary=vocabulary, machine=machine_name(), threads=threads, first=())
     for size in question.sizes:
         for name in question.models:
             config = found.config(size, name)
-            speed = tokens_per_second(config, question.train.batch, "float32", repeats=2, objective=objective)
+            seconds = step_seconds(config, data, "float32", repeats=2)
+            speed = question.train.batch * context / seconds
             events.say(f"{name}: {config.parameters():,} weights, about {speed:,.0f} tokens/s")
-            found = replace(found, first=(*found.first, question.train.batch * config.context / speed))
+            found = replace(found, first=(*found.first, seconds))
         _check_equal({name: found.config(size, name).parameters() for name in question.models})
-    for size in question.sizes:
-        found.swept(size)  # raises OptionError if the minutes are too few
+    for size in question.sizes:  # raises OptionError now, not after the sweep, if the minutes are too few
+        found.swept(size)
+        found.planned(found.first_seconds(size))
     return found
 
 

@@ -36,10 +36,11 @@ def swept(rates: int) -> float:
 def sweep_steps(minutes: float, each: Seconds, rates: int, sizes: int) -> int:
     """Steps of each run of the sweep, the same for all models of one of ``sizes`` sizes.
 
-    Raises OptionError if there are too few.
+    At least LEAST_STEPS if there is one rate, as timing needs no more. Raises OptionError if there are too few of
+    several.
     """
     steps = swept(rates) * TRAINED * 60 * minutes / sizes / (rates * sum(each.values()))
-    return _enough(steps, minutes, "of the sweep")
+    return max(LEAST_STEPS, int(steps)) if rates == 1 else _enough(steps, minutes, "of the sweep")
 
 
 def budget(minutes: float, each: Seconds, rates: int, seeds: int, sizes: int, *, equal_time: bool = True) -> Budget:

@@ -17,7 +17,7 @@ from clearhead import machine
 from clearhead.errors import ClearheadError
 from clearhead.model import ModelConfig, build
 from clearhead.plain import from_dict, to_dict
-from clearhead.training.budget import stepper
+from clearhead.training.budget import random_step, stepper
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
 BATCH_TOKENS = 4096  # of a training step, unless one text is longer
@@ -73,7 +73,7 @@ def main() -> None:
 def _measured(name: str, config: ModelConfig, length: int, before: int) -> Speed:
     longer = replace(config, context=length)
     batch = max(1, BATCH_TOKENS // length)
-    step = stepper(longer, batch, "float32")
+    step = stepper(longer, random_step(longer, batch), "float32")
     step()
     training = batch * length / machine.seconds(step, 2)
     peak = max(0, _peak() - before)

@@ -13,6 +13,7 @@ import torch
 from clearhead import machine
 from clearhead.errors import many
 from clearhead.model import DecoderConfig, ModelConfig, build
+from clearhead.text import Batch
 from clearhead.training import compiling
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time, window_of
 from clearhead.training.memory import check_memory, memory_needed
@@ -186,27 +187,32 @@ def _why(speeds: Mapping[Precision, float], *, asked: bool) -> str:
 def tokens_per_second(
     model: ModelConfig, batch: int, precision: str, repeats: int = 3, objective: Objective = NEXT_TOKENS
 ) -> float:
-    """Training speed of a new model of this config: the fastest of ``repeats`` steps, after one to warm up."""
-    step = stepper(model, batch, precision, objective=objective)
+    """Training speed of a new model of this config on random ids, by ``step_seconds``."""
+    data = random_step(model, batch, objective)
+    return batch * model.context / step_seconds(model, data, precision, repeats)
+
+
+def step_seconds(model: ModelConfig, data: Batch, precision: str, repeats: int) -> float:
+    """Seconds of a training step of a new model of this config: the fastest of ``repeats``, after one to warm up."""
+    step = stepper(model, data, precision)
     step()
-    return batch * model.context / machine.seconds(step, repeats)
+    return machine.seconds(step, repeats)
+
+
+def random_step(model: ModelConfig, batch: int, objective: Objective = NEXT_TOKENS) -> Batch:
+    """Inputs and targets of a step on ``batch`` windows of random ids, always the same."""
+    random = np.random.default_rng(0)
+    return objective.trial(random.integers(model.vocabulary, size=(batch, model.context)))
 
 
 def stepper(
-    model: ModelConfig,
-    batch: int,
-    precision: str,
-    optimizing: OptimizerConfig | None = None,
-    objective: Objective = NEXT_TOKENS,
+    model: ModelConfig, data: Batch, precision: str, optimizing: OptimizerConfig | None = None
 ) -> Callable[[], None]:
-    """A function that does one training step on random ids, for timing."""
+    """A function that does one training step of a new model of this config on ``data``, for timing."""
     device = machine.device()
     network = build(model, seed=0).to(device).train()
     half: Precision = "bfloat16" if machine.bfloat16_pays() else "float32"
     optimizer = Optimizer(network, optimizing or OptimizerConfig(precision=half))
-    random = np.random.default_rng(0)
-    ids_BT = random.integers(model.vocabulary, size=(batch, model.context))
-    data = objective.trial(ids_BT)
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -230,10 +236,11 @@ def threads_by_size(model: ModelConfig, batch: int) -> tuple[int, str]:
 
 
 def fastest_threads(
-    model: ModelConfig, say: Callable[[str], None], objective: Objective = NEXT_TOKENS
+    model: ModelConfig, say: Callable[[str], None], objective: Objective = NEXT_TOKENS, data: Batch | None = None
 ) -> tuple[int, str]:
     """Measures which number of OpenMP threads trains ``model`` fastest; returns it with the reason.
 
+    data: inputs and targets of a step; None: random ids
     It has to be measured: on a shared machine, OpenMP's barriers can make two threads far slower than one.
     """
     most = machine.thread_limit()
@@ -241,7 +248,8 @@ def fastest_threads(
     if most == 1:
         return 1, "1 thread, since there is one core or OMP_NUM_THREADS is 1"
     before = torch.get_num_threads()
-    step = stepper(model, max(1, BATCH_TOKENS[0] // model.context), "float32", objective=objective)
+    data = data or random_step(model, max(1, BATCH_TOKENS[0] // model.context), objective)
+    step = stepper(model, data, "float32")
     step()
     times: dict[int, float] = {}
     for count in counts:

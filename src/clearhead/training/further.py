@@ -19,6 +19,7 @@ from clearhead.training.budget import (
     Plan,
     Precision,
     evaluation_tokens,
+    random_step,
     stepper,
 )
 from clearhead.training.config import OptimizerConfig, TrainConfig, check_time
@@ -105,7 +106,7 @@ def _times(
     model: ModelConfig, precision: str, threads: int | None, objective: Objective, say: Callable[[str], None]
 ) -> dict[int, float]:
     """Seconds a step on one window takes, by number of threads."""
-    step = stepper(model, 1, precision, beginning(model).optimizer, objective)
+    step = stepper(model, random_step(model, 1, objective), precision, beginning(model).optimizer)
     times: dict[int, float] = {}
     before = torch.get_num_threads()
     for count in sorted({1, machine.thread_limit()}) if threads is None else [threads]:
