@@ -36,7 +36,7 @@ def five(seed: int, config: ModelConfig = TRANSLATOR) -> Network:
 
 
 def search(network: Network, beams: int, penalty: float, limits: list[int], **options) -> list[list[Hypothesis]]:
-    given = {"ends": frozenset([END]), "allowed": lambda logprobs_RV, new: logprobs_RV, **options}
+    given = {"ends": frozenset([END]), "forbid": lambda logprobs_RV, new: None, **options}
     state = network.translating(SOURCES, max(limits), beams)
     return BeamSearch(
         network, [START], state, texts=len(SOURCES), beams=beams, length_penalty=penalty, limits=limits, **given
@@ -86,13 +86,12 @@ def test_one_beam_takes_the_likeliest_token_each_time() -> None:
 def test_what_is_not_allowed_is_not_written() -> None:
     """The function sees the new ids of each row, and those of a row grow as it says."""
 
-    def rising(logprobs_RV: torch.Tensor, new: list[list[int]]) -> torch.Tensor:
+    def rising(logprobs_RV: torch.Tensor, new: list[list[int]]) -> None:
         for row, ids in enumerate(new):
             assert ids == sorted(set(ids))
             logprobs_RV[row, 1 : max(ids, default=0) + 1] = -math.inf
-        return logprobs_RV
 
-    for mine in search(five(1), 5, 1.0, [9] * 3, allowed=rising):
+    for mine in search(five(1), 5, 1.0, [9] * 3, forbid=rising):
         assert len(mine) == 5
         assert all(each.ended and list(each.ids[:-1]) == sorted(set(each.ids[:-1])) for each in mine)
 
@@ -194,7 +193,7 @@ def same_as_theirs(
         length_penalty=penalty,
         ends=frozenset(ends),
         limits=[limit] * 4,
-        allowed=lambda logprobs_RV, new: logprobs_RV,
+        forbid=lambda logprobs_RV, new: None,
         early_stopping=early_stopping,
         forced=forced,
     ).run()

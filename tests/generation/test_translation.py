@@ -13,8 +13,8 @@ import pytest
 import torch
 from transformers import MarianMTModel
 
-from clearhead import hub
-from clearhead.errors import FolderError, OptionError, TextError
+from clearhead import hub, machine
+from clearhead.errors import FolderError, MemoryNeededError, OptionError, TextError
 from clearhead.generation import Sampling, Search, Translation, search_for, stream_translations, translate
 from clearhead.language_model import LanguageModel, Metadata
 from clearhead.model import build
@@ -395,3 +395,13 @@ class TestTheFolderSDefaults:
     def test_a_wrong_forced_token_is_named(self, name: str, value: object, said: str) -> None:
         with pytest.raises(FolderError, match=f"^generation_config.json: {name} {said}"):
             translate(self.with_generation(**{name: value}), "a")
+
+
+def test_memory_is_estimated_before_it_is_taken(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["the cat"] * 60
+    monkeypatch.setattr(machine, "free_memory", lambda device: 4_000_000)
+    assert str(translate(model, texts[0], beams=2))
+    with pytest.raises(
+        MemoryNeededError, match=r"a search with 5 beams for 60 texts at once needs .* 0\.0 GB are free"
+    ):
+        translate(model, texts, beams=5)

@@ -77,3 +77,29 @@ def test_calls_after_a_recording_are_not_recorded() -> None:
     tape.result_at(out.data_ptr())
     assert tape.run(place=0, threads=1)
     assert torch.equal(out, 2 * x)
+
+
+def test_all_calls_have_as_many_rows() -> None:
+    x = torch.ones(3, 1, 8)
+    with recording(3) as tape:
+        token.add(x, x)
+    assert tape.refused is None
+    with recording(3) as tape:
+        token.add(x[:2], x[:2])
+    assert tape.refused == "a call of 2 rows"
+
+
+def test_the_source_may_be_another_one() -> None:
+    """Of other length, in the same memory."""
+    keys, values, q = torch.randn(2, 1, 4, 40, 16), torch.randn(2, 1, 4, 40, 16), torch.randn(1, 4, 1, 16)
+    k, v = keys[0, :, :, :30].clone(), values[0, :, :, :30].clone()
+    k_memory, v_memory = keys[1].clone(), values[1].clone()
+    k_memory[:, :, :30], v_memory[:, :, :30] = k, v
+    options = {"scale": 0.25, "softcap": None, "sinks_H": None, "window": 0, "grows": False}
+    with recording() as tape:
+        token.attend(q, k_memory[:, :, :30], v_memory[:, :, :30], **options)
+    k_memory[:], v_memory[:] = keys[1], values[1]
+    out = torch.empty(1, 4, 1, 16)
+    tape.result_at(out.data_ptr())
+    assert tape.run(place=7, threads=1, source=21)
+    assert torch.equal(out, token.attend(q, keys[1][:, :, :21], values[1][:, :, :21], **options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from clearhead.attend import Score, causal, window
+from clearhead.attend import FULL, Score, causal, padding, window
 from clearhead.attend.backends import reference
 from clearhead.attend.backends import token as backend
 from clearhead.attend.request import Request
@@ -65,7 +65,7 @@ def test_norms(dtype: torch.dtype, width: int) -> None:
 def test_norms_of_some_heads_go_where_they_are_told(dtype: torch.dtype) -> None:
     x, weight = random(1, 1, 5, 8, dtype=dtype), random(8, seed=1, dtype=dtype)
     out = torch.zeros_like(x)
-    token.rms_norm(x[:, :, :3], weight, 1e-6, out=out[:, :, :3])
+    token.head_norm(x[:, :, :3], weight, 1e-6, 0.0, out[:, :, :3])
     wide = x.double()
     close(out[:, :, :3], (wide / (wide.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight.double())[:, :, :3])
     assert not out[:, :, 3:].any()
@@ -142,7 +142,7 @@ def test_an_embedding_is_its_row(dtype: torch.dtype) -> None:
 def test_keys_and_values_are_written_at_their_place(dtype: torch.dtype) -> None:
     cache = torch.zeros(2, 3, 9, 16, dtype=dtype)
     k, v = random(3, 16, dtype=dtype), random(3, 16, seed=1, dtype=dtype)
-    token.extend(k[None, :, None], v[None, :, None], cache[0, :, :6], cache[1, :, :6], 5)
+    token.extend(k[None, :, None], v[None, :, None], cache[0, None, :, :6], cache[1, None, :, :6], 5)
     assert torch.equal(cache[:, :, 5], torch.stack((k, v)))
     cache[:, :, 5] = 0
     assert not cache.any()
@@ -225,3 +225,95 @@ def test_transforms_see_each_operation() -> None:
     torch.testing.assert_close(found, (norm(x + step * t) - norm(x - step * t)) / (2 * step), rtol=0, atol=1e-3)
     many = random(5, 1, 1, 16, seed=2)
     torch.testing.assert_close(torch.vmap(norm)(many), norm(many))
+
+
+ROWS: dict[str, Callable[[Tensor], Tensor]] = {
+    "add": lambda x: token.add(x, 2 * x),
+    "scale": lambda x: token.scale(x, 3.7),
+    "placed": lambda x: token.placed(x, random(9, 48, seed=3, dtype=x.dtype), 1, 4),
+    "layer norm": lambda x: token.layer_norm(x, random(48, seed=4, dtype=x.dtype), None, 1e-5),
+    "RMS norm": lambda x: token.rms_norm(x, random(48, seed=4, dtype=x.dtype), 1e-5, 1.0),
+    "activation": lambda x: token.activate(x, "gelu", gated=False),
+    "gated activation": lambda x: token.activate(x, "silu", gated=True),
+    "product": lambda x: token.product(FORMATS[x.dtype], x, random(70, 48, seed=5, dtype=x.dtype)),
+    "cap": lambda x: token.cap(x, 2.0),
+}
+
+
+@dtypes
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_has_the_bits_that_it_has_alone(dtype: torch.dtype, name: str) -> None:
+    x = random(token.ROWS, 1, 48, dtype=dtype)
+    assert token.takes(x, most=token.ROWS)
+    assert not token.takes(x, most=token.ROWS - 1)
+    alone = [ROWS[name](row[None]) for row in x]
+    assert torch.equal(ROWS[name](x), torch.cat(alone))
+
+
+@dtypes
+def test_rows_of_an_embedding(dtype: torch.dtype) -> None:
+    weight, ids = random(7, 64, dtype=dtype), torch.tensor([[6], [0], [6]])
+    found = token.embed(ids, weight, None, 64, dtype)
+    assert found is not None
+    assert torch.equal(found, weight[ids])
+    ids[1] = 7
+    assert token.embed(ids, weight, None, 64, dtype) is None
+
+
+@dtypes
+def test_rows_of_keys_and_values_are_written_where_they_belong(dtype: torch.dtype) -> None:
+    """As they come from one product: beside the queries, and the values after the keys."""
+    made = random(5, 1, 10, 16, dtype=dtype).transpose(1, 2)
+    k, v = made[:, 4:7], made[:, 7:]
+    cache = torch.zeros(2, 8, 3, 9, 16, dtype=dtype)
+    assert token.extends(k, v)
+    token.extend(k, v, cache[0, 2:7, :, :6], cache[1, 2:7, :, :6], 5)
+    assert torch.equal(cache[:, 2:7, :, 5], torch.stack((k, v))[:, :, :, 0])
+    cache[:, 2:7, :, 5] = 0
+    assert not cache.any()
+    assert not token.extends(k.transpose(1, 3), v)
+
+
+@dtypes
+@pytest.mark.parametrize("groups", [4, 2])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_queries_of_several_rows(dtype: torch.dtype, groups: int, threads: int) -> None:
+    """Each with its keys, or all with those of one source: the bits of each row alone, and the definition."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        q = 2 * random(5, 1, 7, 32, dtype=dtype).transpose(1, 2)[:, 2:6]
+        keys = random(2, 6, groups, 40, 32, seed=1, dtype=dtype)
+        own, shared = keys[:, 1:, :, :31], keys[:, :1, :, :31]
+        cases = [
+            (q, own, causal(), Site(0)),
+            (q, own, causal() & window(7), Site(0)),
+            (q, own, FULL, Site(0, "cross")),
+            (q.permute(2, 1, 0, 3), shared, FULL, Site(0, "cross")),
+        ]
+        for given, (k, v), mask, site in cases:
+            asked = Request(given, k, v, mask, Score(), site)
+            assert backend.refuses(asked) == []
+            found = backend.run(asked)
+            wide = Request(given.double(), k.double(), v.double(), mask, Score(), site)
+            close(found, reference.run(wide))
+            for row in range(5):
+                one = (row, row) if given.shape[0] == 5 else (0, 0)
+                part = slice(one[0], one[0] + 1)
+                query = given[part] if given.shape[0] == 5 else given[:, :, row : row + 1]
+                alone = backend.run(Request(query, k[part], v[part], mask, Score(), site))
+                mine = found[part] if given.shape[0] == 5 else found[:, :, row : row + 1]
+                assert torch.equal(mine, alone)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_several_queries_need() -> None:
+    """They see the same keys only where there is no mask, and there are not too many."""
+    k, v = random(1, 4, 40, 16, seed=1), random(1, 4, 40, 16, seed=2)
+    q = random(1, 3, 4, 16).transpose(1, 2)
+    assert backend.refuses(Request(q, k, v, FULL, Score(), Site(0, "cross"))) == []
+    assert backend.refuses(Request(q, k, v, causal(), Score(), Site(0)))
+    assert backend.refuses(Request(q, k, v, padding(torch.tensor([30])), Score(), Site(0, "cross")))
+    many = random(1, token.ROWS + 1, 4, 16).transpose(1, 2)
+    assert backend.refuses(Request(many, k, v, FULL, Score(), Site(0, "cross")))

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.errors import OptionError
-from clearhead.products import Quantised, dense, few_bits, fits, native, product, quantised
+from clearhead.native import token
+from clearhead.products import Quantised, dense, few_bits, fits, product, quantised
 from clearhead.products.few_bits import Codes
 
 KINDS = {8: gguf.GGMLQuantizationType.Q8_0, 4: gguf.GGMLQuantizationType.Q4_0}
@@ -91,7 +92,7 @@ class TestProducts:
         found = product(x, weight, bias)
         assert found.dtype == dtype
         # the kernel rounds inputs up to 0.08 by up to 1.3e-6, and a row's weights have magnitudes that sum up to 2
-        few = 3e-6 if rows <= native.ROWS else 1e-7
+        few = 3e-6 if rows <= token.ROWS else 1e-7
         tolerance = {torch.float64: 1e-12, torch.float32: few, torch.bfloat16: 4e-4}[dtype]
         torch.testing.assert_close(found.double(), expected, rtol=0, atol=tolerance)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from clearhead.native import FORMATS as KINDS
-from clearhead.native import library
+from clearhead.native import library, token
 from clearhead.products import native, product, quantised
 from clearhead.products.few_bits import Codes
 
@@ -55,7 +55,18 @@ def fresh() -> Iterator[None]:
 
 @here
 class TestProducts:
-    @pytest.mark.parametrize("rows", range(1, native.ROWS + 1))
+    @pytest.mark.parametrize("width", [1, 31, 32, 77])
+    @pytest.mark.parametrize("format", KINDS.values())
+    def test_rows_of_any_width(self, format: str, width: int) -> None:
+        weight, _, numbers = stored(format, random(37, width))
+        x, bias = random(13, width, seed=1), random(37, seed=2)
+        together = native.product(format, x, weight, None, bias)
+        expected = x.double() @ numbers.T + bias.double()
+        torch.testing.assert_close(together.double(), expected, rtol=0, atol=2e-6 * width**0.5)
+        for row in range(13):
+            assert torch.equal(native.product(format, x[row : row + 1], weight, None, bias)[0], together[row])
+
+    @pytest.mark.parametrize("rows", range(1, token.ROWS + 1))
     @pytest.mark.parametrize("format", NAMES)
     def test_they_are_those_of_the_definition(self, format: str, rows: int) -> None:
         weight, scales, numbers = stored(format, random(37, 13 * 32))

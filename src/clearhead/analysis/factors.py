@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from clearhead.analysis.matrices import columns_of, projections, rows_of, weight_of
+from clearhead.analysis.matrices import columns_of, projections
 from clearhead.model import Network
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.norms import HeadNorm, LayerNorm, ProjectionNorm
+from clearhead.model.parts.norms import Norm
 from clearhead.model.parts.stream import Adds
 from clearhead.products import product
 
@@ -47,20 +47,26 @@ def query_and_key(
 
 
 def before(norm: nn.Module | None, weight_DE: Tensor) -> Tensor:
-    """W diag(w), centred if the norm is a LayerNorm: W after the norm, for a token of root mean square 1."""
-    if norm is None or isinstance(norm, nn.Identity):
-        return weight_DE
-    weight_DE = weight_DE * weight_of(norm)
-    return weight_DE - weight_DE.mean(-1, keepdim=True) if isinstance(norm, LayerNorm) else weight_DE
+    """W diag(w), centred if the norm is: W after the norm, for a token of root mean square 1."""
+    if not isinstance(norm, Norm):
+        return _unchanged(norm, weight_DE)
+    weight_DE = weight_DE * norm.factors()
+    return weight_DE - weight_DE.mean(-1, keepdim=True) if norm.centred else weight_DE
 
 
 def after(norm: Map, weight_ED: Tensor) -> Tensor:
-    """diag(w) W, centred before it if the norm is a LayerNorm: the norm after W."""
-    if isinstance(norm, nn.Identity):
-        return weight_ED
-    if isinstance(norm, LayerNorm):
+    """diag(w) W, centred before it if the norm is: the norm after W."""
+    if not isinstance(norm, Norm):
+        return _unchanged(norm, weight_ED)
+    if norm.centred:
         weight_ED = weight_ED - weight_ED.mean(-2, keepdim=True)
-    return weight_ED * weight_of(norm)[:, None]
+    return weight_ED * norm.factors()[:, None]
+
+
+def _unchanged(norm: Map | None, weight: Tensor) -> Tensor:
+    """The weight, if there is no norm around it."""
+    assert norm is None or isinstance(norm, nn.Identity), f"{type(norm).__name__} is no Norm"
+    return weight
 
 
 def reader(left_ED: Tensor, right_DE: Tensor) -> Tensor:
@@ -71,13 +77,7 @@ def reader(left_ED: Tensor, right_DE: Tensor) -> Tensor:
 
 def _head_weights(part: Attention, head: int) -> tuple[Tensor, Tensor]:
     """The weights (D,) of the norms on a head's query and on its key; ones without."""
-    norm = part.head_norm
-    if isinstance(norm, HeadNorm):
-        return norm.norm.offset + norm.query.detach().double(), norm.norm.offset + norm.key.detach().double()
-    if isinstance(norm, ProjectionNorm):
-        rows = rows_of(part, head)
-        first = part.heads * part.head_width
-        key = slice(rows["key"].start - first, rows["key"].stop - first)
-        return weight_of(norm.query)[rows["query"]], weight_of(norm.key)[key]
-    ones_D = torch.ones(part.head_width, dtype=torch.float64, device=part.qkv.weight.device)
-    return ones_D, ones_D
+    if part.head_norm is None:
+        ones_D = torch.ones(part.head_width, dtype=torch.float64, device=part.qkv.weight.device)
+        return ones_D, ones_D
+    return part.head_norm.factors(head, head * part.kv_heads // part.heads)

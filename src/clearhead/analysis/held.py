@@ -8,9 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from clearhead.analysis.matrices import weight_of
 from clearhead.model.parts.linear import Linear
-from clearhead.model.parts.norms import LayerNorm, OffsetRMSNorm, RMSNorm
+from clearhead.model.parts.norms import Norm
 from clearhead.products import product
 
 
@@ -65,12 +64,10 @@ def held(map: Callable[[Tensor], Tensor], x_E: Tensor) -> Affine:
         return Scaled(torch.ones_like(x_E))
     if isinstance(map, Linear):
         return Multiplied(map.matrix.detach().double(), _double(map.bias))
-    if isinstance(map, LayerNorm):
-        scale = (x_E.var(correction=0) + map.eps).rsqrt()
-        return Scaled(weight_of(map) * scale, _double(map.bias), centred=True)
-    if isinstance(map, RMSNorm | OffsetRMSNorm):
-        eps = map.eps if isinstance(map, RMSNorm) else map.config.eps
-        return Scaled(weight_of(map) * (x_E.square().mean() + eps).rsqrt())
+    if isinstance(map, Norm):
+        own_E = x_E - x_E.mean() if map.centred else x_E
+        scale = (own_E.square().mean() + map.eps).rsqrt()
+        return Scaled(map.factors() * scale, _double(map.bias), centred=map.centred)
     zero_E = map(torch.zeros_like(x_E))
     slope_E = torch.where(x_E == 0, 0.0, (map(x_E) - zero_E) / torch.where(x_E == 0, 1.0, x_E))
     return Scaled(slope_E, zero_E)

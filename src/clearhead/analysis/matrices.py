@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from torch import Tensor
 
@@ -11,7 +11,6 @@ from clearhead.errors import OptionError
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model import Network
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.norms import OffsetRMSNorm
 from clearhead.tap import Site
 
 
@@ -91,9 +90,3 @@ def projections(part: Attention, head: int) -> tuple[dict[str, Tensor], dict[str
 def columns_of(part: Attention, head: int) -> slice:
     """The columns of the output projection that read a head."""
     return slice(head * part.head_width, (head + 1) * part.head_width)
-
-
-def weight_of(norm: Any) -> Tensor:
-    """The factors of a norm with a trained weight, its offset added, in float64."""
-    weight = norm.weight.detach().double()
-    return norm.config.offset + weight if isinstance(norm, OffsetRMSNorm) else weight

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clearhead import tap
 from clearhead.analysis.given import check_text
-from clearhead.analysis.matrices import attention_at, columns_of, projections, site_of, weight_of
+from clearhead.analysis.matrices import attention_at, columns_of, projections, site_of
 from clearhead.analysis.observe import observe_ids
 from clearhead.attend import FULL, Mask, Request, Score
 from clearhead.attend.mask import Band, Causal, Documents, Window
@@ -20,7 +20,6 @@ from clearhead.attend.request import logits, weights
 from clearhead.errors import OptionError, TextError, many
 from clearhead.language_model import LanguageModel, check_model
 from clearhead.model.parts.attention import Attention
-from clearhead.model.parts.norms import HeadNorm, OffsetRMSNorm, ProjectionNorm
 from clearhead.model.parts.positions import Turn
 from clearhead.products import product
 from clearhead.tap import Site, Spans
@@ -37,7 +36,7 @@ REASONS: dict[type, str] = {Causal: "later", Window: "window", Band: "window", D
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Norm:
+class HeadNorms:
     """RMSNorm of queries and keys: weights (D,) and, where it is taken over all heads, mean squares (T,)."""
 
     eps: float
@@ -79,7 +78,7 @@ class Steps:
     biases: dict[str, Tensor | None]
     out_ED: Tensor
     out_bias: bool
-    norm: Norm | None
+    norm: HeadNorms | None
     cos_TD: Tensor | None
     sin_TD: Tensor | None
     taken: dict[str, Tensor]
@@ -275,7 +274,7 @@ def _worked_out(record: TextRecord, text: str, site: Site, head: int, part: Atte
         biases=biases,
         out_ED=out_EF[:, own].detach(),
         out_bias=bias_E is not None,
-        norm=_norm(part, head, key_head, qk_TX),
+        norm=_norms(part, head, key_head, qk_TX),
         cos_TD=None if turn is None else turn.cos_BT1D[0, :, 0],
         sin_TD=None if turn is None else turn.sin_BT1D[0, :, 0],
         taken=taken,
@@ -294,25 +293,22 @@ def _wide(bias_D: Tensor | None) -> Tensor | None:
     return None if bias_D is None else bias_D.double()
 
 
-def _norm(part: Attention, head: int, key_head: int, qk_TXD: Tensor) -> Norm | None:
-    norm, D = part.head_norm, part.head_width
+def _norms(part: Attention, head: int, key_head: int, qk_TXD: Tensor) -> HeadNorms | None:
+    norm = part.head_norm
     if norm is None:
         return None
-    if isinstance(norm, HeadNorm):
-        query_D, key_D = (norm.norm.offset + each.detach().double() for each in (norm.query, norm.key))
-        return Norm(eps=norm.norm.eps, query_D=query_D, key_D=key_D, query_squares_T=None, key_squares_T=None)
-    q_TF, k_TF = (each.double().flatten(1) for each in qk_TXD.split_with_sizes((part.heads, part.kv_heads), dim=1))
-    return Norm(
-        eps=_eps(norm),
-        query_D=weight_of(norm.query)[head * D : (head + 1) * D],
-        key_D=weight_of(norm.key)[key_head * D : (key_head + 1) * D],
-        query_squares_T=q_TF.square().mean(-1),
-        key_squares_T=k_TF.square().mean(-1),
+    query_D, key_D = norm.factors(head, key_head)
+    query_squares_T = key_squares_T = None
+    if norm.over_heads:
+        both = qk_TXD.double().split_with_sizes((part.heads, part.kv_heads), dim=1)
+        query_squares_T, key_squares_T = (each.square().mean((1, 2)) for each in both)
+    return HeadNorms(
+        eps=norm.eps,
+        query_D=query_D,
+        key_D=key_D,
+        query_squares_T=query_squares_T,
+        key_squares_T=key_squares_T,
     )
-
-
-def _eps(norm: ProjectionNorm) -> float:
-    return norm.query.config.eps if isinstance(norm.query, OffsetRMSNorm) else norm.query.eps
 
 
 def _hidden(mask: Mask, head: int, places: int, device: torch.device) -> tuple[Tensor, list[list[str | None]]]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,7 +49,7 @@ class BeamSearch:
     start: the ids that every text starts with
     state: the generation state, with ``beams`` rows for each of ``texts`` texts
     limits: the most new tokens of each text
-    allowed: (logprobs_RV, the new ids of each row) -> logprobs_RV with -inf for ids that may not come next
+    forbid: (logprobs_RV, the new ids of each row): sets those of ids that may not come next to -inf
     early_stopping: True: a text is done as soon as it has ``beams`` finished ones; "never": if the length penalty is
         above 0, its running beams are scored as if they ended at the limit
     forced: the tokens in fixed places; None = none
@@ -66,12 +67,12 @@ class BeamSearch:
         length_penalty: float,
         ends: frozenset[int],
         limits: Sequence[int],
-        allowed: Callable[[Tensor, list[list[int]]], Tensor],
+        forbid: Callable[[Tensor, list[list[int]]], None],
         early_stopping: EarlyStopping = False,
         forced: Forced | None = None,
         numbers: Sequence[int] | None = None,
     ) -> None:
-        self._network, self._state, self._allowed = network, state, allowed
+        self._network, self._state, self._forbid = network, state, forbid
         self._beams, self._penalty, self._ends = beams, length_penalty, ends
         self._early, self._forced, self._numbers = early_stopping, forced or Forced(), numbers
         self._limits = list(limits)
@@ -93,16 +94,14 @@ class BeamSearch:
         with nullcontext() if shared is None else rows([text for text in shared for _ in range(self._beams)]):
             logits_RV = self._network(self._next_RT, state=self._state, last=True)[:, -1]
         logprobs_RV = log_probabilities(logits_RV.to(wide(logits_RV.dtype)))
-        if not bool(torch.isfinite(logprobs_RV[:, 0]).all()):
-            raise NotFiniteError(self._state.length)
-        logprobs_RV = self._allowed(logprobs_RV, self._new)
+        self._forbid(logprobs_RV, self._new)
         K, V = self._beams, logprobs_RV.shape[1]
         for group, text in enumerate(self._texts):
             if (only := self._forced.at(len(self._new[0]) + 1, self._limits[text])) is not None:
                 logprobs_RV[group * K : group * K + K] = -math.inf
                 logprobs_RV[group * K : group * K + K, only] = 0.0
-        scores_B = torch.tensor(self._scores, dtype=logprobs_RV.dtype, device=logprobs_RV.device)
-        sums_BN = (logprobs_RV.unflatten(0, (-1, K)) + scores_B[:, :, None]).flatten(1)
+        scores_BK = _tensor(self._scores, np.float64, logprobs_RV).to(logprobs_RV.dtype)
+        sums_BN = logprobs_RV.view(-1, K, V).add_(scores_BK[:, :, None]).view(-1, K * V)
         best_BC, which_BC = sums_BN.topk(min(max(2, 1 + len(self._ends)) * K, sums_BN.shape[1]), dim=1)
         kept: list[int] = []
         texts: list[int] = []
@@ -110,6 +109,8 @@ class BeamSearch:
         new: list[list[int]] = []
         every = zip(self._texts, best_BC.tolist(), which_BC.tolist(), strict=True)
         for group, (text, sums, which) in enumerate(every):
+            if math.isnan(sums[0]):  # the largest, if there is any: of a row whose logits are not finite, all are
+                raise NotFiniteError(self._state.length)
             beams = self._continued(text, group, sums, [divmod(each, V) for each in which])
             if beams:
                 texts.append(text)
@@ -119,8 +120,8 @@ class BeamSearch:
         self._texts, self._scores, self._new = texts, scores, new
         if texts:
             if kept != list(range(len(self._next_RT))):
-                self._state.select(torch.tensor(kept, device=logprobs_RV.device), 0)
-            self._next_RT = torch.tensor([ids[-1:] for ids in new], device=logprobs_RV.device)
+                self._state.select(_tensor(kept, np.int64, logprobs_RV), 0)
+            self._next_RT = _tensor([ids[-1] for ids in new], np.int64, logprobs_RV)[:, None]
 
     def _continued(
         self, text: int, group: int, sums: Sequence[float], which: Sequence[tuple[int, int]]
@@ -148,3 +149,8 @@ class BeamSearch:
         if not running or (enough and (at_once or running[0][0] / hoped**self._penalty <= finished[-1].score)):
             return []
         return running + [(NEVER, running[0][1], running[0][2])] * (self._beams - len(running))
+
+
+def _tensor(values: Sequence[Any], dtype: type[np.generic], like: Tensor) -> Tensor:
+    """The values on the device of ``like``; through numpy, as torch.tensor takes five times as long for lists."""
+    return torch.from_numpy(np.array(values, dtype=dtype)).to(like.device)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from clearhead.errors import TextError
+from clearhead.errors import TextError, many
 from clearhead.language_model import LanguageModel
-from clearhead.model import State
+from clearhead.machine import check_free
+from clearhead.model import Network, State
 from clearhead.tap import reserve, rows
 from clearhead.watching import Edit, edited, tokenized_text
 from clearhead.watching.places import placed
+
+PLACES = 64  # the least room for the translation of a single text, so that the next one fits in
 
 
 def source_ids(model: LanguageModel, text: str) -> list[int]:
@@ -48,8 +51,35 @@ def editing(
 
 
 def read(
-    model: LanguageModel, sources: Sequence[Sequence[int]], places: int, beams: int, numbers: Sequence[int] | None
+    model: LanguageModel,
+    sources: Sequence[Sequence[int]],
+    places: int,
+    beams: int,
+    numbers: Sequence[int] | None,
+    known: State | None = None,
 ) -> State:
-    """A state that has read the texts, for answers of up to ``places`` ids; ``numbers`` as ``editing`` gives them."""
+    """A state that has read the texts, for answers of up to ``places`` ids; ``numbers`` as ``editing`` gives them.
+
+    known: a state that is no longer needed; its memory may be used again
+    Raises MemoryNeededError, with bytes needed and bytes free, before allocating anything.
+    """
+    if len(sources) == 1:
+        places = max(places, min(model.config.context, max(PLACES, 1 << (places - 1).bit_length())))
+    if known is None or known.capacity < places or len(sources) > 1:  # measuring takes as long as a token
+        _check_memory(model.network, sources, places, beams)
     with nullcontext() if numbers is None else rows(numbers):
-        return model.network.translating(sources, places, beams)
+        return model.network.translating(sources, places, beams, known=known)
+
+
+def _check_memory(network: Network, sources: Sequence[Sequence[int]], places: int, beams: int) -> None:
+    """The beams of a text share what is kept of it: the state of no places."""
+    texts, shared = len(sources), network.state_bytes(1, 0)
+    states = texts * (beams * (network.state_bytes(1, places) - shared) + shared)
+    reading, writing = network.pass_bytes(texts, max(map(len, sources))), network.pass_bytes(texts * beams, 1)
+    need = states + max(reading, writing)
+    check_free(
+        need,
+        network.device,
+        f"a search with {many(beams, 'beam')} for {many(texts, 'text')} at once needs {need / 1e9:,.1f} GB",
+        "ask for fewer beams or fewer texts at once",
+    )

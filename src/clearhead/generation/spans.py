@@ -86,7 +86,7 @@ def _found(
             length_penalty=1.0,
             ends=frozenset(grammar.sentinels[-1:]),
             limits=[grammar.limit],
-            allowed=grammar,
+            forbid=grammar,
             numbers=numbers,
         ).run()
     return [_filled(model, text, each, grammar.sentinels) for each in found[:top]]
@@ -118,9 +118,9 @@ class _InOrder:
         self._ordinary[: len(ordinary)] = ordinary
         self._ordinary = self._ordinary.to(model.device)
 
-    def __call__(self, logprobs_RV: Tensor, new: list[list[int]]) -> Tensor:
+    def __call__(self, logprobs_RV: Tensor, new: list[list[int]]) -> None:
         allowed_RV = torch.stack([self._next(ids) for ids in new])
-        return torch.where(allowed_RV, logprobs_RV, -torch.inf)
+        logprobs_RV.masked_fill_(~allowed_RV, -torch.inf)
 
     def _next(self, ids: list[int]) -> Tensor:
         begun = sum(token in self.sentinels for token in ids)

@@ -90,7 +90,8 @@ def translate(
     the encoder may be words of the text, those in the decoder words of the prefix.
     Raises OptionError for a model that does not translate or does not know into which language, an unknown setting or a
     value out of range, TextError for a text longer than the context or with characters the tokenizer lacks,
-    NotFiniteError if the model's logits are not finite, WatchError for an edit that does not apply or changes nothing.
+    MemoryNeededError if the texts translated at once do not fit in memory, NotFiniteError if the model's logits are not
+    finite, WatchError for an edit that does not apply or changes nothing.
     """
     check_model(model, "translate")
     texts = as_texts(text, "translate")
@@ -142,7 +143,7 @@ def _streamed(
     numbers: Sequence[int] | None = None,
 ) -> Iterator[Translation]:
     """Translates block by block. numbers: the texts' numbers in records; None: each beam is a text there."""
-    every, fixed, before = iter(texts), forced(model), 0
+    every, fixed, before, last = iter(texts), forced(model), 0, _Last()
     while block := list(islice(every, 1 if together == 1 else AHEAD * together)):
         sources = [source_ids(model, text) for text in block]
         order = sorted(range(len(block)), key=lambda n: -len(sources[n]))
@@ -151,7 +152,7 @@ def _streamed(
         for first in range(0, len(wanted), together):
             batch = wanted[first : first + together]
             mine = None if numbers is None else [numbers[before + n] for n in batch]
-            made = _batch(model, [sources[n] for n in batch], search, fixed, prefix, mine)
+            made = _batch(model, [sources[n] for n in batch], search, fixed, prefix, mine, last)
             hidden = 0 if prefix or fixed.first is None else 1  # a forced start is no part of the text
             for n, hypotheses in zip(batch, made, strict=True):
                 first, *others = (_text_of(model, block[n], each, prefix, hidden) for each in hypotheses[: search.best])
@@ -173,6 +174,13 @@ def _begun(model: LanguageModel, prefix: str, fixed: Forced) -> tuple[list[int],
     return [start, *written], fixed
 
 
+@dataclass
+class _Last:
+    """The state of the last batch: of single texts, the next one uses its memory and what was recorded with it."""
+
+    state: State | None = None
+
+
 def _batch(
     model: LanguageModel,
     sources: Sequence[Sequence[int]],
@@ -180,6 +188,7 @@ def _batch(
     fixed: Forced,
     prefix: str,
     numbers: Sequence[int] | None,
+    last: _Last,
 ) -> list[list[Hypothesis]]:
     """The finished translations of each source, best first."""
     start, end = model.target_edges
@@ -190,7 +199,7 @@ def _batch(
         written = len(model.tokenizer.encode(prefix))
         most = model.config.context - (len(begun) - written)
         raise TextError(f"the prefix has {written:,} tokens; the model has room for {most:,}; shorten it")
-    state = read(model, sources, len(begun) + max(limits) - 1, search.beams, numbers)
+    state = last.state = read(model, sources, len(begun) + max(limits) - 1, search.beams, numbers, last.state)
     ends = defaults(model).ends | {end}
     # The id before a translation never occurs in one. OPUS-MT's is padding, whose logit is 0: average, not lowest.
     never = [] if start in ends else [start]
@@ -207,7 +216,7 @@ def _batch(
         forced=fixed,
         ends=ends,
         limits=limits,
-        allowed=_Allowed(torch.cat([model.tokenless, model.tokenless.new_tensor(never)]), search.no_repeat, begun[1:]),
+        forbid=_Forbidden(torch.cat([model.tokenless, model.tokenless.new_tensor(never)]), search.no_repeat, begun[1:]),
         numbers=numbers,
     ).run()
 
@@ -268,20 +277,19 @@ def _drawn(
 
 
 @dataclass(frozen=True, eq=False)
-class _Allowed:
+class _Forbidden:
     """Rules out the ids in ``never``, and those that would repeat a run of ``no_repeat`` tokens, prefix included."""
 
     never: Tensor
     no_repeat: int
     prefix: Sequence[int]
 
-    def __call__(self, logprobs_RV: Tensor, new: list[list[int]]) -> Tensor:
+    def __call__(self, logprobs_RV: Tensor, new: list[list[int]]) -> None:
         if len(self.never):
-            logprobs_RV = logprobs_RV.index_fill(1, self.never, -math.inf)
+            logprobs_RV.index_fill_(1, self.never, -math.inf)
         for row, ids in enumerate(new) if self.no_repeat else ():
             if banned := _repeating([*self.prefix, *ids], self.no_repeat):
                 logprobs_RV[row, banned] = -math.inf
-        return logprobs_RV
 
 
 def _repeating(ids: list[int], size: int) -> list[int]:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from clearhead.attend import Mask, causal, window
 from clearhead.model.config import DecoderConfig
-from clearhead.model.parts.block import total
 from clearhead.model.registry import register
 from clearhead.model.transformer import Transformer
 from clearhead.native import token
+from clearhead.products import product
 
 
 class Decoder(Transformer):
@@ -33,11 +33,13 @@ class Decoder(Transformer):
 
     def unembed(self, x_BTE: Tensor) -> Tensor:
         """logits_BTV: each place's product with the output layer, with its bias, soft-capped if the config says so."""
-        logits_BTV, bias_V, cap = super().unembed(x_BTE), self.output_bias, self.softcap
-        logits_BTV = logits_BTV if bias_V is None else total(logits_BTV, bias_V.expand_as(logits_BTV))
+        bias_V, cap = self.output_bias, self.softcap
+        logits_BTV = super().unembed(x_BTE) if bias_V is None else product(x_BTE, self.output.weight, bias_V)
         if cap is None:
             return logits_BTV
-        return token.cap(logits_BTV, cap) if token.takes(logits_BTV) else cap * torch.tanh(logits_BTV / cap)
+        if token.takes(logits_BTV, most=token.ROWS):
+            return token.cap(logits_BTV, cap)
+        return cap * torch.tanh(logits_BTV / cap)
 
 
 register(DecoderConfig, Decoder)

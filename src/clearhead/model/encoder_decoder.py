@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -233,6 +233,18 @@ class EncoderDecoder(Translator, Decoder):
         """As ``Translator.read``."""
         x_BSE = self.encoder.hidden(source_BS, mask=mask)
         return Source(x_BSE=x_BSE, mask=mask, kept={} if keep else None)
+
+    def project(self, source: Source) -> None:
+        """As ``Translator.project``."""
+        for layer in self.blocks:
+            cross = cast(CrossBlock, layer).cross
+            source.projected(cross.site.layer, cross.project)
+
+    def replayed(self, ids_BT: Tensor, state: State) -> Tensor | None:
+        """As ``Translator.replayed``: the pass that was recorded with the state."""
+        cache = cached(state)
+        given = BlockInputs(mask=FULL, state=cache, source=None if cache is None else cache.source)
+        return self._recorded(ids_BT, given)
 
     def hidden(
         self,

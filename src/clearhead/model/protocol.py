@@ -140,10 +140,13 @@ class Network(nn.Module, ABC):
             )
         return self.empty_state(batch, capacity)
 
-    def translating(self, sources: Sequence[Sequence[int]], capacity: int, beams: int = 1) -> State:
+    def translating(
+        self, sources: Sequence[Sequence[int]], capacity: int, beams: int = 1, *, known: State | None = None
+    ) -> State:
         """A new state for translating these texts, which have been read. ``capacity`` is as in ``state``.
 
         beams: rows for each text, one after another; ``State.select`` must keep them together
+        known: a state of this network that is no longer needed; its memory may be used again
 
         Raises OptionError if the model does not translate, RequestError for ids or lengths that ``forward`` refuses.
         """

@@ -72,11 +72,11 @@ class Transformer(Network):
     def embed(self, ids_BT: Tensor, places_BT: Tensor | int, types_BT: Tensor | None) -> Tensor:
         """The input x_BTE of the first block, before dropout. Raises RequestError if the model has no token types.
 
-        places_BT: a number for a single token, as in ``Rotary.turn``
+        places_BT: a number if it is that of every token, as in ``Rotary.turn``
         """
         check_no_types(types_BT)
         x_BTE, scale = self.embedding(ids_BT), self.config.embedding_scale
-        if scale is not None and token.takes(x_BTE):
+        if scale is not None and token.takes(x_BTE, most=token.ROWS):
             x_BTE = token.scale(x_BTE, scale)
         elif scale is not None:
             x_BTE = x_BTE * torch.tensor(scale, dtype=x_BTE.dtype, device=x_BTE.device)
@@ -154,7 +154,7 @@ class Transformer(Network):
         places: Tensor | int
         if places_BT is not None:
             places, reach = places_BT, reach_of(places_BT, ids_BT, self.config.context)
-        elif B * T == 1 and self.border is None and token.usable(self.embedding.weight):
+        elif T == 1 and B <= token.ROWS and self.border is None and token.usable(self.embedding.weight):
             places, reach = start, start + 1 if state is None else state.capacity
         else:
             places, reach = torch.arange(start, start + T, device=ids_BT.device).unsqueeze(0), start + T

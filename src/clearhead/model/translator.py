@@ -32,19 +32,40 @@ class Translator(Network):
         Raises RequestError for ids that ``forward`` would refuse.
         """
 
-    def translating(self, sources: Sequence[Sequence[int]], capacity: int, beams: int = 1) -> Cache:
+    def project(self, source: Source) -> None:
+        """Computes what every layer needs of the source, if passes can be replayed; else the first pass does."""
+
+    def replayed(self, ids_BT: Tensor, state: State) -> Tensor | None:
+        """logits_BTV of new tokens, if their pass can be replayed."""
+        return None
+
+    def translating(
+        self, sources: Sequence[Sequence[int]], capacity: int, beams: int = 1, *, known: State | None = None
+    ) -> Cache:
         """As ``Network.translating``."""
         lengths = [len(ids) for ids in sources]
         padded = [[*ids, *[0] * (max(lengths) - len(ids))] for ids in sources]
         mask = FULL if len(set(lengths)) == 1 else padding(torch.tensor(lengths, device=self.device))
         apart = bool(watchers())  # a record has maps of each beam, so each beam gets its own row of the source
-        state = cast(Cache, self.empty_state(len(sources) * (1 if apart else beams), capacity))
+        again = None if apart or len(sources) > 1 else self._fitting(known, capacity, beams)
+        state = again or cast(Cache, self.empty_state(len(sources) * (1 if apart else beams), capacity))
         with torch.inference_mode(), evaluating(self):
             source = self.read(torch.tensor(padded, device=self.device), mask, keep=True)
-        state.source = source if apart else replace(source, beams=beams)
+            source = source if apart else replace(source, beams=beams)
+            if again is not None and again.source is not None:
+                source.memory = again.source.memory
+                again.rewind(0)
+            self.project(source)
+        state.source = source
         if apart and beams > 1:
             state.select(torch.arange(len(sources), device=self.device).repeat_interleave(beams), 0)
         return state
+
+    def _fitting(self, known: State | None, capacity: int, rows: int) -> Cache | None:
+        """The state of an earlier text, with what was recorded, if it can hold the next one."""
+        if not isinstance(known, Cache) or not known.fits(rows, capacity):
+            return None
+        return known if (known.k_LBGKD.dtype, known.k_LBGKD.device) == (self.dtype, self.device) else None
 
     def forward(
         self,
@@ -64,6 +85,10 @@ class Translator(Network):
 
         Raises RequestError as it does, and if no source is given, or one besides a state's.
         """
+        if state is not None and source_BS is None and targets_BT is places_BT is types_BT is None and not mask.parts:
+            logits_BTV = self.replayed(ids_BT, state)
+            if logits_BTV is not None:
+                return logits_BTV
         x_BTE = self.hidden(
             ids_BT,
             mask=mask,

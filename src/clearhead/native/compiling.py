@@ -30,7 +30,6 @@ COMMON = ("-march=native", "-fopenmp", "-fPIC")
 OPTIONS = {"products": ("-O3", *COMMON), "token": ("-O2", "-ftree-vectorize", *COMMON)}
 SECONDS_AT_MOST = 120  # for compiling, which takes about one
 
-STEP = 32  # numbers; products take rows of a multiple of it
 FORMATS = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 NUMBERS = {dtype: number for number, dtype in enumerate(FORMATS)}  # of dtypes, in vectors.h
 
@@ -138,6 +137,6 @@ def _loaded(path: Path) -> ctypes.CDLL | None:
         kernel = getattr(found, format)
         kernel.argtypes = [pointer] * 5 + [ctypes.c_long] * 3 + [ctypes.c_int] * 2
         kernel.restype = ctypes.c_int
-    found.run.argtypes = [pointer, ctypes.c_long, ctypes.c_long, ctypes.c_int]
+    found.run.argtypes = [pointer, *[ctypes.c_long] * 4, ctypes.c_int]
     found.run.restype = ctypes.c_long
     return found

@@ -3,7 +3,8 @@
  * One function per format of W; each reads W once. A number of y is summed in the same order whatever else is computed
  * with it, so its bits depend neither on the other rows of x nor on the number of threads.
  * Where W has 8 or 4 bits, x is rounded to 16, with a scale for every 32 numbers, and multiplied as whole numbers.
- * K is a multiple of 32. Built without a library of threads: the symbols come from the OpenMP that PyTorch has loaded.
+ * There K is a multiple of 32. Built without a library of threads: the symbols come from the OpenMP that PyTorch has
+ * loaded.
  */
 #include <float.h>
 #include <stdlib.h>
@@ -92,13 +93,14 @@ static int rounded(struct inputs *x, const void *given, long T, long K, int dtyp
 }
 
 /* The products of one row of W, `bits` a number, with `tile` rows of x, from row t. */
-#define FLOAT_ROW(format, bits)                                                                                        \
+#define FLOAT_ROW(format, bits, number)                                                                                \
     INLINE void row_##format(const int tile, const struct inputs *x, long t, const void *row, const uint16_t *scales,  \
                              float *y, long K) {                                                                       \
         const float *numbers = x->numbers + t * K;                                                                     \
+        const long whole = K / STEP * STEP;                                                                            \
         V sums[TILE], w[PARTS];                                                                                        \
         for (int i = 0; i < tile; i++) sums[i] = ZERO();                                                               \
-        for (long k = 0; k < K; k += STEP) {                                                                           \
+        for (long k = 0; k < whole; k += STEP) {                                                                       \
             if (bits < 32) /* the processor itself is ahead of float32 */                                              \
                 _mm_prefetch((const char *)row + k * bits / 8 + AHEAD, _MM_HINT_NTA);                                  \
             load_##format(row, k, w);                                                                                  \
@@ -108,7 +110,13 @@ static int rounded(struct inputs *x, const void *given, long T, long K, int dtyp
                 sums[i] = PLUS(part, sums[i]);                                                                         \
             }                                                                                                          \
         }                                                                                                              \
-        for (int i = 0; i < tile; i++) y[i] = total(sums[i]);                                                          \
+        UNROLL for (int i = 0; i < tile; i++) {                                                                        \
+            if (i % 4 == 0 && i + 4 <= tile)                                                                           \
+                totals_4(fold(sums[i]), fold(sums[i + 1]), fold(sums[i + 2]), fold(sums[i + 3]), y + i);               \
+            if (i >= tile / 4 * 4) y[i] = total(sums[i]);                                                              \
+        }                                                                                                              \
+        for (int i = 0; whole < K && i < tile; i++)                                                                    \
+            for (long k = whole; k < K; k++) y[i] += get(row, k, number) * numbers[i * K + k];                         \
     }
 
 /* The codes of a group of W, numbers 0 to 15 and 16 to 31; of 4 bits, each is 8 too large. */
@@ -178,7 +186,8 @@ INLINE void codes_int4(const uint8_t *p, __m256i w[2]) {
             const float added = bias ? get(bias, n, dtype) : 0;                                                        \
             float made[TILE];                                                                                          \
             for (long t = 0, tile; t < T; t += tile) {                                                                 \
-                tile = T - t >= 8 ? 8 : T - t >= 4 ? 4 : T - t >= 2 ? 2 : 1;                                           \
+                tile = T - t >= 8 ? 8 : T - t >= 5 ? 5 : T - t >= 4 ? 4 : T - t >= 2 ? 2 : 1;                          \
+                if (tile == 5) row_##format(5, &x, t, row, own, made, K); /* beams */                                  \
                 if (tile == 8) row_##format(8, &x, t, row, own, made, K);                                              \
                 if (tile == 4) row_##format(4, &x, t, row, own, made, K);                                              \
                 if (tile == 2) row_##format(2, &x, t, row, own, made, K);                                              \
@@ -190,9 +199,9 @@ INLINE void codes_int4(const uint8_t *p, __m256i w[2]) {
         return 1;                                                                                                      \
     }
 
-FLOAT_ROW(float32, 32)
-FLOAT_ROW(bfloat16, 16)
-FLOAT_ROW(float16, 16)
+FLOAT_ROW(float32, 32, 0)
+FLOAT_ROW(bfloat16, 16, 1)
+FLOAT_ROW(float16, 16, 2)
 FEW_BITS_ROW(int8, 8)
 FEW_BITS_ROW(int4, 4)
 PRODUCT(float32, 32)

@@ -1,4 +1,4 @@
-"""The calls of a pass over one new token, recorded so that one call can replay them.
+"""The calls of a pass over one new token in each of a few rows, recorded so that one call can replay them.
 
 A step of a small model takes longer in Python than in its products. Like a CUDA graph, a tape keeps which kernels a
 pass called, with which memory, and makes the same calls for the next token; only the token and its place are new.
@@ -19,8 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clearhead.native.compiling import library
 
 # ``struct call`` of token.c, which says what each kind of call is given: what, dtype, p, n, f
-CALL = struct.Struct("=2i6Q6q2f")
-POINTERS, NUMBERS, FACTORS = (0,) * 6, (0,) * 6, (0.0,) * 2
+CALL = struct.Struct("=2i6Q8q2f")
+POINTERS, NUMBERS, FACTORS = (0,) * 6, (0,) * 8, (0.0,) * 2
 BEFORE = 8  # bytes before the pointers
 
 # What PyTorch may do during a recording, besides views: give memory, which the kernels fill.
@@ -30,10 +30,11 @@ MEMORY = {torch.ops.aten.empty.memory_format, torch.ops.aten.new_empty.default, 
 class Tape:
     """The calls of one pass. refused: why the pass cannot be replayed; None = it can.
 
-    The numbers of a call must not depend on the token or its place.
+    The numbers of a call must not depend on the tokens, their place or the source. All calls have as many rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int = 1) -> None:
+        self.rows = rows
         self.refused: str | None = None
         self._calls = bytearray()
         self._kept = list[Sequence[Tensor | None]]()  # what the calls point into
@@ -43,9 +44,12 @@ class Tape:
         self._calls += call
         self._kept.append(tensors)
 
-    def run(self, place: int, threads: int) -> bool:
-        """Makes the calls for a token at this place. False if one failed: no memory, or an id out of range."""
-        return _run(bytes(self._calls), len(self._kept), place, threads)
+    def run(self, place: int, threads: int, source: int = 0) -> bool:
+        """Makes the calls for tokens at this place, which attend to so many keys of a source.
+
+        False if one failed: no memory, or an id out of range.
+        """
+        return _run(bytes(self._calls), len(self._kept), self.rows, place, source, threads)
 
     @property
     def result(self) -> int | None:
@@ -94,22 +98,15 @@ class _Guard(TorchDispatchMode):
 
 
 @contextmanager
-def recording() -> Generator[Tape]:
-    """Records the calls made in the block."""
-    tape = Tape()
+def recording(rows: int = 1) -> Generator[Tape]:
+    """Records the calls made in the block, each of which must have so many rows."""
+    tape = Tape(rows)
     token = _TAPE.set(tape)
     try:
         with _Guard(tape):
             yield tape
     finally:
         _TAPE.reset(token)
-
-
-def refuse(why: str) -> None:
-    """Refuses the current recording, if there is one."""
-    tape = _TAPE.get()
-    if tape is not None:
-        tape.refused = tape.refused or why
 
 
 def make(
@@ -119,9 +116,11 @@ def make(
     numbers: Sequence[int] = (),
     factors: Sequence[float] = (),
     *,
+    rows: int = 1,
     place: int = 0,
+    source: int = 0,
 ) -> bool:
-    """Makes a call, and records it if a tape is running. False if it failed."""
+    """Makes a call, and records it if a tape is running. False if it failed. ``source``: as for ``Tape.run``."""
     pointers = [0 if each is None else each.data_ptr() for each in tensors]
     call = CALL.pack(
         what,
@@ -135,11 +134,13 @@ def make(
     )
     tape = _TAPE.get()
     if tape is not None:
+        if rows != tape.rows:
+            tape.refused = tape.refused or f"a call of {rows} rows"
         tape.add(call, tensors)
-    return _run(call, 1, place, torch.get_num_threads())
+    return _run(call, 1, rows, place, source, torch.get_num_threads())
 
 
-def _run(calls: bytes, count: int, place: int, threads: int) -> bool:
+def _run(calls: bytes, count: int, rows: int, place: int, source: int, threads: int) -> bool:
     found = library()
     assert found is not None
-    return found.run(calls, count, place, threads) == count
+    return found.run(calls, count, rows, place, source, threads) == count

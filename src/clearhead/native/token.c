@@ -1,7 +1,9 @@
-/* What a pass over one new token computes besides its products with weights, and a list of such calls run in one.
+/* What a pass over one new token in each of a few rows computes besides its products with weights, and a list of such
+ * calls run in one.
  *
  * Numbers are float32, bfloat16 or float16; sums are float32. Each step is rounded as PyTorch rounds it.
- * A call is the same whether it is made alone or in a list, so the bits of a pass do not depend on that.
+ * A call is the same whether it is made alone or in a list, and a row the same whatever the others are, so the bits of a
+ * pass do not depend on that. Sizes in a call are those of one row; unless it says otherwise, rows lie one after another.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,8 +14,14 @@
 struct call {
     int32_t what, dtype;
     void *p[6];
-    int64_t n[6];
+    int64_t n[8];
     float f[2];
+};
+
+/* Where a pass is: its rows, the place of their new tokens, and how many keys there are of a text that all attend to. */
+struct now {
+    long rows, place, source;
+    int threads;
 };
 
 enum what { EMBED, SCALE, PLACED, ADD, NORM, PRODUCT, ROTATE, EXTEND, ATTEND, ACTIVATE, CAP };
@@ -71,42 +79,47 @@ INLINE float activated(float x, const int activation) {
     }
 }
 
-/* ids_1, weight_VE, scales_VG, out_E. n: E, V, format (in the order of PRODUCTS). */
-static int embed(const struct call *c, const int dtype) {
-    const long E = c->n[0], id = *(const int64_t *)c->p[0];
-    if (id < 0 || id >= c->n[1]) return 0;
-    const uint16_t *scales = c->p[2] ? (const uint16_t *)c->p[2] + id * (E / 32) : NULL;
-    for (long e = 0; e < E; e++) {
-        float number;
-        if (c->n[2] < 3)
-            number = get(c->p[1], id * E + e, c->n[2]);
-        else if (c->n[2] == 3)
-            number = ((const int8_t *)c->p[1])[id * E + e] * _cvtsh_ss(scales[e / 32]);
-        else {
-            const uint8_t pair = ((const uint8_t *)c->p[1])[id * (E / 2) + e / 32 * 16 + e % 16];
-            number = ((e % 32 < 16 ? pair & 15 : pair >> 4) - 8) * _cvtsh_ss(scales[e / 32]);
+/* ids_R, weight_VE, scales_VG, out_RE. n: E, V, format (in the order of PRODUCTS). */
+static int embed(const struct call *c, const struct now *now, const int dtype) {
+    const long E = c->n[0];
+    for (long r = 0; r < now->rows; r++) {
+        const long id = ((const int64_t *)c->p[0])[r];
+        if (id < 0 || id >= c->n[1]) return 0;
+        const uint16_t *scales = c->p[2] ? (const uint16_t *)c->p[2] + id * (E / 32) : NULL;
+        for (long e = 0; e < E; e++) {
+            float number;
+            if (c->n[2] < 3)
+                number = get(c->p[1], id * E + e, c->n[2]);
+            else if (c->n[2] == 3)
+                number = ((const int8_t *)c->p[1])[id * E + e] * _cvtsh_ss(scales[e / 32]);
+            else {
+                const uint8_t pair = ((const uint8_t *)c->p[1])[id * (E / 2) + e / 32 * 16 + e % 16];
+                number = ((e % 32 < 16 ? pair & 15 : pair >> 4) - 8) * _cvtsh_ss(scales[e / 32]);
+            }
+            put(c->p[3], r * E + e, dtype, number);
         }
-        put(c->p[3], e, dtype, number);
     }
     return 1;
 }
 
 /* x_E, out_E. n: E. f: the factor. */
-INLINE void scale(const struct call *c, const int dtype) {
+INLINE void scale(const struct call *c, const struct now *now, const int dtype) {
     const float factor = round_to(c->f[0], dtype);
-    for (long e = 0; e < c->n[0]; e++) put(c->p[1], e, dtype, get(c->p[0], e, dtype) * factor);
+    for (long e = 0; e < now->rows * c->n[0]; e++) put(c->p[1], e, dtype, get(c->p[0], e, dtype) * factor);
 }
 
 /* x_E, table_KE, out_E. n: E, the table's row for place 0, the table's dtype. */
-INLINE void placed(const struct call *c, long place, const int dtype) {
-    const long E = c->n[0], first = (place + c->n[1]) * E;
-    for (long e = 0; e < E; e++)
-        put(c->p[2], e, dtype, get(c->p[0], e, dtype) + round_to(get(c->p[1], first + e, c->n[2]), dtype));
+INLINE void placed(const struct call *c, const struct now *now, const int dtype) {
+    const long E = c->n[0], first = (now->place + c->n[1]) * E;
+    for (long r = 0; r < now->rows * E; r += E)
+        for (long e = 0; e < E; e++)
+            put(c->p[2], r + e, dtype, get(c->p[0], r + e, dtype) + round_to(get(c->p[1], first + e, c->n[2]), dtype));
 }
 
 /* a_E, b_E, out_E. n: E. */
-INLINE void add(const struct call *c, const int dtype) {
-    for (long e = 0; e < c->n[0]; e++) put(c->p[2], e, dtype, get(c->p[0], e, dtype) + get(c->p[1], e, dtype));
+INLINE void add(const struct call *c, const struct now *now, const int dtype) {
+    for (long e = 0; e < now->rows * c->n[0]; e++)
+        put(c->p[2], e, dtype, get(c->p[0], e, dtype) + get(c->p[1], e, dtype));
 }
 
 INLINE float sum_of(const float *x, long E, const float mean, const int squares) {
@@ -121,8 +134,8 @@ INLINE float sum_of(const float *x, long E, const float mean, const int squares)
 
 /* x_XE, weight_E, bias_E, out_XE. n: X, E, 0 for the mean and the variance (LayerNorm) or 1 for the mean square (RMSNorm).
  * f: eps, and what is added to the weight; if that is not 0, only the result is rounded. */
-INLINE int normed(const struct call *c, const int dtype) {
-    const long X = c->n[0], E = c->n[1];
+INLINE int normed(const struct call *c, const struct now *now, const int dtype) {
+    const long X = now->rows * c->n[0], E = c->n[1];
     const int rms = c->n[2];
     float *wide = malloc(E * sizeof *wide);
     if (!wide) return 0;
@@ -142,9 +155,9 @@ INLINE int normed(const struct call *c, const int dtype) {
 }
 
 /* x_XD, cosines_KR, sines_KR (float32), out_XD. n: X, D, R: pairs are the two halves of the first R numbers of a head. */
-INLINE void rotated(const struct call *c, long place, const int dtype) {
-    const long X = c->n[0], D = c->n[1], R = c->n[2], half = R / 2;
-    const float *cosines = (const float *)c->p[1] + place * R, *sines = (const float *)c->p[2] + place * R;
+INLINE void rotated(const struct call *c, const struct now *now, const int dtype) {
+    const long X = now->rows * c->n[0], D = c->n[1], R = c->n[2], half = R / 2;
+    const float *cosines = (const float *)c->p[1] + now->place * R, *sines = (const float *)c->p[2] + now->place * R;
     for (long x = 0; x < X * D; x += D) {
         for (long i = 0; i < half; i++) {
             const float a = get(c->p[0], x + i, dtype), b = get(c->p[0], x + half + i, dtype);
@@ -157,12 +170,15 @@ INLINE void rotated(const struct call *c, long place, const int dtype) {
     }
 }
 
-/* k_GD, v_GD, keys_GKD, values_GKD. n: G, D, the numbers between the rows of two groups. */
-static void extend(const struct call *c, long place, long size) {
+/* k_GD, v_GD, keys_GKD, values_GKD. n: G, D, the numbers between the keys of two groups; between two rows of the new
+ * keys, of the new values, of all keys. */
+static void extend(const struct call *c, const struct now *now, long size) {
     const long G = c->n[0], D = c->n[1];
     for (int both = 0; both < 2; both++)
-        for (long g = 0; g < G; g++)
-            memcpy((char *)c->p[2 + both] + (g * c->n[2] + place * D) * size, (char *)c->p[both] + g * D * size, D * size);
+        for (long r = 0; r < now->rows; r++)
+            for (long g = 0; g < G; g++)
+                memcpy((char *)c->p[2 + both] + (r * c->n[5] + g * c->n[2] + now->place * D) * size,
+                       (char *)c->p[both] + (r * c->n[3 + both] + g * D) * size, D * size);
 }
 
 INLINE V load(const void *numbers, long i, const int dtype) {
@@ -171,13 +187,14 @@ INLINE V load(const void *numbers, long i, const int dtype) {
     return LOAD((const float *)numbers + i);
 }
 
-/* R heads of a group, from head h on: softmax(q k) v over the keys from `first` on, of which they see `count`.
+/* R heads of a group, from head h of a row on: softmax(q k) v over the keys from `first` on, of which they see `count`.
  * memory: R (count + 3 D) numbers. A head's numbers are summed in the same order whatever R is. */
-INLINE void some_heads(const struct call *c, long h, long R, long first, long count, float *memory, const int dtype) {
-    const long G = c->n[1], D = c->n[2], at = h / (c->n[0] / G) * c->n[3] + first * D;
+INLINE void some_heads(const struct call *c, long row, long h, long R, long first, long count, float *memory,
+                       const int dtype) {
+    const long H = c->n[0], G = c->n[1], D = c->n[2], at = row * c->n[7] + h / (H / G) * c->n[3] + first * D;
     const float scale = c->f[0], cap = c->f[1];
     float *s = memory, *q = s + R * count, *o = q + R * D, *part = o + R * D, largest[R], sum[R], weight[R];
-    for (long i = 0; i < R * D; i++) q[i] = get(c->p[0], h * D + i, dtype), o[i] = 0;
+    for (long i = 0; i < R * D; i++) q[i] = get(c->p[0], row * c->n[6] + h * D + i, dtype), o[i] = 0;
     for (long r = 0; r < R; r++) largest[r] = c->p[3] ? get(c->p[3], h + r, dtype) : -INFINITY;
     for (long k = 0; k < count; k++)
         for (long r = 0; r < R; r++) {
@@ -211,21 +228,23 @@ INLINE void some_heads(const struct call *c, long h, long R, long first, long co
     }
     for (long r = 0; r < R; r++) {
         if (c->p[3]) sum[r] += exp_f(get(c->p[3], h + r, dtype) - largest[r]);
-        for (long d = 0; d < D; d++) put(c->p[4], (h + r) * D + d, dtype, o[r * D + d] / sum[r]);
+        for (long d = 0; d < D; d++) put(c->p[4], (row * H + h + r) * D + d, dtype, o[r * D + d] / sum[r]);
     }
 }
 
-/* q_HD, keys_GKD, values_GKD, sinks_H or NULL, out_HD. n: H, G, D, the numbers between two groups, the window or 0, the
- * number of keys or 0 for those up to the place. f: the scale, and the soft cap or 0. */
-INLINE int attended(const struct call *c, long place, int threads, const int dtype) {
-    const long H = c->n[0], G = c->n[1], D = c->n[2], window = c->n[4], keys = c->n[5] ? c->n[5] : place + 1;
+/* q_HD, keys_GKD, values_GKD, sinks_H or NULL, out_HD. n: H, G, D, the numbers between two groups, the window or 0, 1 for
+ * the keys of the source or 0 for those up to the place; the numbers between two rows of queries, and of keys.
+ * f: the scale, and the soft cap or 0. */
+INLINE int attended(const struct call *c, const struct now *now, const int dtype) {
+    const long H = c->n[0], G = c->n[1], D = c->n[2], window = c->n[4], keys = c->n[5] ? now->source : now->place + 1;
     const long count = window && window < keys ? window : keys, first = keys - count, size = count + 3 * D;
-    if (H * count * D < MANY) threads = 1;
-    const long R = G % threads ? 1 : H / G; /* a group's keys are read once, unless threads would wait for each other */
-    float *memory = malloc(H * size * sizeof *memory);
+    const long heads = now->rows * H;
+    const int threads = heads * count * D < MANY ? 1 : now->threads;
+    const long R = now->rows * G % threads ? 1 : H / G; /* a group's keys are read once, unless a thread would wait */
+    float *memory = malloc(heads * size * sizeof *memory);
     if (!memory) return 0;
-    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long h = 0; h < H; h += R)
-        some_heads(c, h, R, first, count, memory + h * size, dtype);
+    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long h = 0; h < heads; h += R)
+        some_heads(c, h / H, h % H, R, first, count, memory + h * size, dtype);
     free(memory);
     return 1;
 }
@@ -247,52 +266,57 @@ static void activate_block(float x[BLOCK], int activation) {
 }
 
 /* h_F, or gate_F and up_F one after the other; out_F. n: F, the activation, whether gated. */
-INLINE void activate(const struct call *c, const int dtype) {
-    const long F = c->n[0];
+INLINE void activate(const struct call *c, const struct now *now, const int dtype) {
+    const long F = c->n[0], wide = c->n[2] ? 2 * F : F;
     float block[BLOCK] = {0};
-    for (long start = 0; start < F; start += BLOCK) {
-        const int size = F - start < BLOCK ? F - start : BLOCK;
-        for (int i = 0; i < size; i++) block[i] = get(c->p[0], start + i, dtype);
-        activate_block(block, c->n[1]);
-        for (int i = 0; i < size; i++)
-            put(c->p[1], start + i, dtype,
-                c->n[2] ? round_to(block[i], dtype) * get(c->p[0], F + start + i, dtype) : block[i]);
-    }
+    for (long r = 0; r < now->rows; r++)
+        for (long start = 0; start < F; start += BLOCK) {
+            const int size = F - start < BLOCK ? F - start : BLOCK;
+            const long at = r * wide + start;
+            for (int i = 0; i < size; i++) block[i] = get(c->p[0], at + i, dtype);
+            activate_block(block, c->n[1]);
+            for (int i = 0; i < size; i++)
+                put(c->p[1], r * F + start + i, dtype,
+                    c->n[2] ? round_to(block[i], dtype) * get(c->p[0], at + F + i, dtype) : block[i]);
+        }
 }
 
 /* x_V, out_V. n: V. f: c in c tanh(x / c). */
-INLINE void capped(const struct call *c, int threads, const int dtype) {
+INLINE void capped(const struct call *c, const struct now *now, const int dtype) {
     const float cap = c->f[0];
-    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long i = 0; i < c->n[0]; i++)
+    const int threads = now->threads;
+    _Pragma("omp parallel for num_threads(threads) schedule(static)") for (long i = 0; i < now->rows * c->n[0]; i++)
         put(c->p[1], i, dtype, cap * round_to(tanh_f(round_to(get(c->p[0], i, dtype) / cap, dtype)), dtype));
 }
 
-INLINE int make(const struct call *c, long place, int threads, const int dtype) {
+INLINE int make(const struct call *c, const struct now *now, const int dtype) {
     switch (c->what) {
-    case EMBED: return embed(c, dtype);
-    case SCALE: scale(c, dtype); return 1;
-    case PLACED: placed(c, place, dtype); return 1;
-    case ADD: add(c, dtype); return 1;
-    case NORM: return normed(c, dtype);
+    case EMBED: return embed(c, now, dtype);
+    case SCALE: scale(c, now, dtype); return 1;
+    case PLACED: placed(c, now, dtype); return 1;
+    case ADD: add(c, now, dtype); return 1;
+    case NORM: return normed(c, now, dtype);
     case PRODUCT:
-        return PRODUCTS[c->n[2]](c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], 1, c->n[0], c->n[1], dtype, threads);
-    case ROTATE: rotated(c, place, dtype); return 1;
-    case EXTEND: extend(c, place, dtype ? 2 : 4); return 1;
-    case ATTEND: return attended(c, place, threads, dtype);
-    case ACTIVATE: activate(c, dtype); return 1;
-    case CAP: capped(c, threads, dtype); return 1;
+        return PRODUCTS[c->n[2]](c->p[0], c->p[1], c->p[2], c->p[3], c->p[4], now->rows, c->n[0], c->n[1], dtype,
+                                 now->threads);
+    case ROTATE: rotated(c, now, dtype); return 1;
+    case EXTEND: extend(c, now, dtype ? 2 : 4); return 1;
+    case ATTEND: return attended(c, now, dtype);
+    case ACTIVATE: activate(c, now, dtype); return 1;
+    case CAP: capped(c, now, dtype); return 1;
     }
     return 0;
 }
 
 /* Makes the calls, each with the results of those before it. Returns how many were made: a call fails without memory, and
- * for an id outside the embedding. place: of the new token. */
-long run(const struct call *calls, long count, long place, int threads) {
+ * for an id outside the embedding. */
+long run(const struct call *calls, long count, long rows, long place, long source, int threads) {
+    const struct now now = {rows, place, source, threads};
     for (long i = 0; i < count; i++) {
         const struct call *c = calls + i;
-        const int made = c->dtype == 0   ? make(c, place, threads, 0)
-                         : c->dtype == 1 ? make(c, place, threads, 1)
-                                         : make(c, place, threads, 2);
+        const int made = c->dtype == 0   ? make(c, &now, 0)
+                         : c->dtype == 1 ? make(c, &now, 1)
+                                         : make(c, &now, 2);
         if (!made) return i;
     }
     return count;

@@ -1,6 +1,6 @@
-"""Kernels in C for everything that a pass over one new token computes.
+"""Kernels in C for everything that a pass over one new token in each of a few rows computes.
 
-Tensors are contiguous, on the processor and of one dtype. Each function takes what ``takes`` accepts.
+Tensors are contiguous, on the processor and of one dtype. Each function takes what ``takes`` accepts. R counts rows.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh", "gelu", "gelu-tanh", "silu
 PRODUCTS = ("float32", "bfloat16", "float16", "int8", "int4")
 FEW_BITS = {torch.int8: "int8", torch.uint8: "int4"}
 LANES = 16  # a head's width must be a multiple of it
+ROWS = 16  # the most rows that a caller may offer
 
 
-def takes(x: Tensor, *others: Tensor, axes: int = 1) -> bool:
-    """Whether the kernels take x and others. x must be a single token's: all but its last ``axes`` axes have size 1."""
+def takes(x: Tensor, *others: Tensor, axes: int = 1, most: int = 1) -> bool:
+    """Whether the kernels take x and others. The axes of x before its last ``axes`` make at most ``most`` rows."""
     return (
         not torch.compiler.is_compiling()
         and not torch.is_grad_enabled()
-        and x.numel() == math.prod(x.shape[-axes:])
+        and 0 < x.numel() <= most * math.prod(x.shape[-axes:])
         and x.is_contiguous()
         and all(each.dtype == x.dtype and each.is_cpu and each.is_contiguous() for each in others)
         and usable(x)
@@ -61,68 +62,83 @@ def _transformed() -> bool:
     return level is not None or forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
 
 
-def embed(id_1: Tensor, weight_VE: Tensor, scales_VG: Tensor | None, width: int, dtype: torch.dtype) -> Tensor | None:
-    """x_1E, the embedding's row of an int64 id; None if there is no such row."""
-    x_E = torch.empty(*id_1.shape, width, dtype=dtype)
+def embed(ids_R: Tensor, weight_VE: Tensor, scales_VG: Tensor | None, width: int, dtype: torch.dtype) -> Tensor | None:
+    """x_RE, the embedding's rows of int64 ids; None if an id has no row."""
+    x_RE = torch.empty(*ids_R.shape, width, dtype=dtype)
     format = PRODUCTS.index(FEW_BITS[weight_VE.dtype]) if scales_VG is not None else NUMBERS[weight_VE.dtype]
     numbers = (width, len(weight_VE), format)
-    done = tape.make(tape.EMBED, NUMBERS[dtype], (id_1, weight_VE, scales_VG, x_E), numbers)
-    return x_E if done else None
+    tensors = (ids_R, weight_VE, scales_VG, x_RE)
+    done = tape.make(tape.EMBED, NUMBERS[dtype], tensors, numbers, rows=ids_R.numel())
+    return x_RE if done else None
 
 
-def scale(x_E: Tensor, factor: float) -> Tensor:
+def scale(x_RE: Tensor, factor: float) -> Tensor:
     """x times a factor, which is rounded to its dtype first."""
-    y_E = torch.empty_like(x_E)
-    tape.make(tape.SCALE, NUMBERS[x_E.dtype], (x_E, y_E), (x_E.numel(),), (factor,))
-    return y_E
+    y_RE = torch.empty_like(x_RE)
+    tape.make(tape.SCALE, NUMBERS[x_RE.dtype], (x_RE, y_RE), (x_RE.shape[-1],), (factor,), rows=_rows(x_RE))
+    return y_RE
 
 
-def placed(x_E: Tensor, table_KE: Tensor, first: int, place: int) -> Tensor:
-    """x_E plus row ``first`` + ``place`` of a table."""
-    y_E = torch.empty_like(x_E)
-    numbers = (x_E.shape[-1], first, NUMBERS[table_KE.dtype])
-    tape.make(tape.PLACED, NUMBERS[x_E.dtype], (x_E, table_KE, y_E), numbers, place=place)
-    return y_E
+def placed(x_RE: Tensor, table_KE: Tensor, first: int, place: int) -> Tensor:
+    """x plus row ``first`` + ``place`` of a table."""
+    y_RE = torch.empty_like(x_RE)
+    numbers = (x_RE.shape[-1], first, NUMBERS[table_KE.dtype])
+    tape.make(tape.PLACED, NUMBERS[x_RE.dtype], (x_RE, table_KE, y_RE), numbers, rows=_rows(x_RE), place=place)
+    return y_RE
 
 
-def add(a_E: Tensor, b_E: Tensor) -> Tensor:
+def add(a_RE: Tensor, b_RE: Tensor) -> Tensor:
     """a + b."""
-    y_E = torch.empty_like(a_E)
-    tape.make(tape.ADD, NUMBERS[a_E.dtype], (a_E, b_E, y_E), (a_E.numel(),))
-    return y_E
+    y_RE = torch.empty_like(a_RE)
+    tape.make(tape.ADD, NUMBERS[a_RE.dtype], (a_RE, b_RE, y_RE), (a_RE.shape[-1],), rows=_rows(a_RE))
+    return y_RE
 
 
-def layer_norm(x_E: Tensor, weight_E: Tensor, bias_E: Tensor | None, eps: float) -> Tensor:
+def layer_norm(x_RE: Tensor, weight_E: Tensor, bias_E: Tensor | None, eps: float) -> Tensor:
     """(x - mean) / sqrt(variance + eps) * weight + bias."""
-    return _normed(x_E, weight_E, bias_E, 0, (eps, 0.0), torch.empty_like(x_E))
+    return _normed(x_RE, weight_E, bias_E, 0, (eps, 0.0), torch.empty_like(x_RE), rows=_rows(x_RE))
 
 
-def rms_norm(x_XE: Tensor, weight_E: Tensor, eps: float, offset: float = 0.0, *, out: Tensor | None = None) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) * (offset + weight) over the last axis. out: where the result goes, if not None."""
-    return _normed(x_XE, weight_E, None, 1, (eps, offset), torch.empty_like(x_XE) if out is None else out)
+def rms_norm(x_RE: Tensor, weight_E: Tensor, eps: float, offset: float = 0.0) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) * (offset + weight) over the last axis."""
+    return _normed(x_RE, weight_E, None, 1, (eps, offset), torch.empty_like(x_RE), rows=_rows(x_RE))
+
+
+def head_norm(x_XD: Tensor, weight_D: Tensor, eps: float, offset: float, out_XD: Tensor) -> None:
+    """``rms_norm`` of parts of a single token, such as heads; the result goes to ``out``."""
+    _normed(x_XD, weight_D, None, 1, (eps, offset), out_XD, rows=1)
 
 
 def _normed(
-    x_XE: Tensor, weight_E: Tensor, bias_E: Tensor | None, kind: int, factors: tuple[float, float], y_XE: Tensor
+    x_XE: Tensor,
+    weight_E: Tensor,
+    bias_E: Tensor | None,
+    kind: int,
+    factors: tuple[float, float],
+    y_XE: Tensor,
+    *,
+    rows: int,
 ) -> Tensor:
-    numbers = (x_XE.numel() // x_XE.shape[-1], x_XE.shape[-1], kind)
-    _done(tape.make(tape.NORM, NUMBERS[x_XE.dtype], (x_XE, weight_E, bias_E, y_XE), numbers, factors), x_XE)
+    numbers = (x_XE.numel() // x_XE.shape[-1] // rows, x_XE.shape[-1], kind)
+    tensors = (x_XE, weight_E, bias_E, y_XE)
+    _done(tape.make(tape.NORM, NUMBERS[x_XE.dtype], tensors, numbers, factors, rows=rows), x_XE)
     return y_XE
 
 
 def product(
-    format: str, x_K: Tensor, weight_NK: Tensor, scales_NG: Tensor | None = None, bias_N: Tensor | None = None
+    format: str, x_RK: Tensor, weight_NK: Tensor, scales_NG: Tensor | None = None, bias_N: Tensor | None = None
 ) -> Tensor:
     """x W^T + b, as ``products.native.product``."""
-    N, K = weight_NK.shape[0], x_K.shape[-1]
-    y_N = x_K.new_empty(*x_K.shape[:-1], N)
-    tensors = (x_K, weight_NK, scales_NG, bias_N, y_N)
-    _done(tape.make(tape.PRODUCT, NUMBERS[x_K.dtype], tensors, (N, K, PRODUCTS.index(format))), x_K)
-    return y_N
+    N, K = weight_NK.shape[0], x_RK.shape[-1]
+    y_RN = x_RK.new_empty(*x_RK.shape[:-1], N)
+    tensors = (x_RK, weight_NK, scales_NG, bias_N, y_RN)
+    numbers = (N, K, PRODUCTS.index(format))
+    _done(tape.make(tape.PRODUCT, NUMBERS[x_RK.dtype], tensors, numbers, rows=_rows(x_RK)), x_RK)
+    return y_RN
 
 
 def rotate(x_XD: Tensor, cosines_KR: Tensor, sines_KR: Tensor, place: int) -> Tensor:
-    """The first R numbers of each head rotated by the angles of a place: float32 tables, as ``Turn`` reads them."""
+    """The first numbers of each head of a token, rotated by the angles of its place, from tables in float32."""
     y_XD = torch.empty_like(x_XD)
     D = x_XD.shape[-1]
     numbers = (x_XD.numel() // D, D, cosines_KR.shape[-1])
@@ -130,11 +146,32 @@ def rotate(x_XD: Tensor, cosines_KR: Tensor, sines_KR: Tensor, place: int) -> Te
     return y_XD
 
 
-def extend(k_GD: Tensor, v_GD: Tensor, keys_GKD: Tensor, values_GKD: Tensor, place: int) -> None:
-    """Writes the new key and value of each group to a place in the cache."""
-    G, _, D = keys_GKD.shape
-    numbers = (G, D, keys_GKD.stride(0))
-    tape.make(tape.EXTEND, NUMBERS[k_GD.dtype], (k_GD, v_GD, keys_GKD, values_GKD), numbers, place=place)
+def extends(k_RG1D: Tensor, v_RG1D: Tensor) -> bool:
+    """Whether ``extend`` takes these keys and values: the heads of a row lie one after another."""
+    R, G, T, D = k_RG1D.shape
+    return (
+        T == 1
+        and R <= ROWS
+        and all(each.stride(3) == 1 and (G == 1 or each.stride(1) == D) for each in (k_RG1D, v_RG1D))
+        and k_RG1D.dtype == v_RG1D.dtype
+        and v_RG1D.is_cpu
+        and usable(k_RG1D)
+    )
+
+
+def extend(k_RG1D: Tensor, v_RG1D: Tensor, keys_RGKD: Tensor, values_RGKD: Tensor, place: int) -> None:
+    """Writes each row's new key and value of each group to a place in the cache."""
+    R, G, _, D = keys_RGKD.shape
+    numbers = (G, D, keys_RGKD.stride(1), k_RG1D.stride(0), v_RG1D.stride(0), keys_RGKD.stride(0))
+    tensors = (k_RG1D, v_RG1D, keys_RGKD, values_RGKD)
+    tape.make(tape.EXTEND, NUMBERS[k_RG1D.dtype], tensors, numbers, rows=R, place=place)
+
+
+def attends(q_BHQD: Tensor, sinks_H: Tensor | None) -> bool:
+    """Whether ``attend`` takes these queries: the heads of a row lie one after another."""
+    H, D = q_BHQD.shape[1], q_BHQD.shape[3]
+    alike = sinks_H is None or (sinks_H.dtype == q_BHQD.dtype and sinks_H.is_cpu and sinks_H.is_contiguous())
+    return alike and q_BHQD.stride(3) == 1 and (H == 1 or q_BHQD.stride(1) == D) and usable(q_BHQD)
 
 
 def attend(
@@ -148,32 +185,41 @@ def attend(
     window: int,
     grows: bool,
 ) -> Tensor:
-    """softmax(score(q, k)) v of one query, which sees all keys or the last ``window``; 0 = all.
+    """softmax(score(q, k)) v of a query of each row, which sees all keys or the last ``window``; 0 = all.
 
-    grows: the keys are those up to the new token; else they stay the same in later calls
+    Rows are the batch's, each with its keys; or, of one text, its queries, which share them. Their heads lie one after
+    another.
+    grows: the keys are those up to the new token; else those of the source
     """
-    o_BHQD = torch.empty_like(q_BHQD, memory_format=torch.contiguous_format)
-    (_, H, _, D), (_, G, K, _) = q_BHQD.shape, k_BGKD.shape
-    numbers = (H, G, D, k_BGKD.stride(1), window, 0 if grows else K)
+    (B, H, Q, D), (_, G, K, _) = q_BHQD.shape, k_BGKD.shape
+    o_BHQD = q_BHQD.new_empty(B, Q, H, D).transpose(1, 2)
+    between = (q_BHQD.stride(0), k_BGKD.stride(0)) if Q == 1 else (q_BHQD.stride(2), 0)
+    numbers = (H, G, D, k_BGKD.stride(1), window, int(not grows), *between)
     tensors = (q_BHQD, k_BGKD, v_BGKD, sinks_H, o_BHQD)
-    _done(tape.make(tape.ATTEND, NUMBERS[q_BHQD.dtype], tensors, numbers, (scale, softcap or 0.0), place=K - 1), k_BGKD)
+    factors, rows = (scale, softcap or 0.0), B * Q
+    dtype = NUMBERS[q_BHQD.dtype]
+    _done(tape.make(tape.ATTEND, dtype, tensors, numbers, factors, rows=rows, place=K - 1, source=K), k_BGKD)
     return o_BHQD
 
 
-def activate(h_R: Tensor, activation: str, *, gated: bool) -> Tensor:
+def activate(h_RH: Tensor, activation: str, *, gated: bool) -> Tensor:
     """act(h), or act(gate) * up of the two halves of h."""
-    F = h_R.shape[-1] // (2 if gated else 1)
-    y_F = h_R.new_empty(*h_R.shape[:-1], F)
+    F = h_RH.shape[-1] // (2 if gated else 1)
+    y_RF = h_RH.new_empty(*h_RH.shape[:-1], F)
     numbers = (F, ACTIVATIONS.index(activation), int(gated))
-    tape.make(tape.ACTIVATE, NUMBERS[h_R.dtype], (h_R, y_F), numbers)
-    return y_F
+    tape.make(tape.ACTIVATE, NUMBERS[h_RH.dtype], (h_RH, y_RF), numbers, rows=_rows(h_RH))
+    return y_RF
 
 
-def cap(x_V: Tensor, limit: float) -> Tensor:
+def cap(x_RV: Tensor, limit: float) -> Tensor:
     """limit * tanh(x / limit)."""
-    y_V = torch.empty_like(x_V)
-    tape.make(tape.CAP, NUMBERS[x_V.dtype], (x_V, y_V), (x_V.numel(),), (limit,))
-    return y_V
+    y_RV = torch.empty_like(x_RV)
+    tape.make(tape.CAP, NUMBERS[x_RV.dtype], (x_RV, y_RV), (x_RV.shape[-1],), (limit,), rows=_rows(x_RV))
+    return y_RV
+
+
+def _rows(x_RE: Tensor) -> int:
+    return x_RE.numel() // x_RE.shape[-1]
 
 
 def _done(worked: bool, x: Tensor) -> None:

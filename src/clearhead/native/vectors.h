@@ -12,10 +12,16 @@
 #error "no AVX2 with FMA and F16C"
 #endif
 
-INLINE float total_8(__m256 a) {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+INLINE __m128 fold_8(__m256 a) { return _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1)); }
+INLINE float total_4(__m128 four) {
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+INLINE float total_8(__m256 a) { return total_4(fold_8(a)); }
+/* What total_4 gives of four vectors, in a third of the time. */
+INLINE void totals_4(__m128 a, __m128 b, __m128 c, __m128 d, float *out) {
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(out, _mm_add_ps(_mm_add_ps(a, c), _mm_add_ps(b, d)));
 }
 
 #if defined(__AVX512F__)
@@ -27,7 +33,10 @@ typedef __m512 V;
 #define TIMES _mm512_mul_ps
 #define PLUS _mm512_add_ps
 #define FMA _mm512_fmadd_ps
-INLINE float total(V a) { return _mm512_reduce_add_ps(a); }
+INLINE __m128 fold(V a) {
+    __m256d high = _mm512_extractf64x4_pd(_mm512_castps_pd(a), 1);
+    return fold_8(_mm256_add_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(high)));
+}
 INLINE V of_bits(__m512i bits) { return _mm512_castsi512_ps(bits); }
 INLINE V of_bfloat16(const uint16_t *p) {
     return of_bits(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
@@ -42,12 +51,14 @@ typedef __m256 V;
 #define TIMES _mm256_mul_ps
 #define PLUS _mm256_add_ps
 #define FMA _mm256_fmadd_ps
-INLINE float total(V a) { return total_8(a); }
+INLINE __m128 fold(V a) { return fold_8(a); }
 INLINE V of_bfloat16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
 }
 INLINE V of_float16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const void *)p)); }
 #endif
+
+INLINE float total(V a) { return total_4(fold(a)); }
 
 /* dtype: 0 float32, 1 bfloat16, 2 float16. */
 INLINE float get(const void *numbers, long i, int dtype) {

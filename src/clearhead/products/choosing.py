@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from clearhead import machine
 from clearhead.errors import FolderError, WriteError
 from clearhead.files import cache_folder, make_folder, reading, write_text
-from clearhead.native import FORMATS, STEP, library
+from clearhead.native import FORMATS, library
 from clearhead.products import native
 
 PLAIN = "linear"
@@ -56,7 +56,7 @@ def ways(shape: Shape, dtype: torch.dtype, rows: int) -> list[str]:
     found = [PLAIN]
     if rows == 1:
         found.append("vector")
-    if dtype in FORMATS and shape[1] % STEP == 0 and library() is not None:
+    if dtype in FORMATS and library() is not None:
         found.append("native")
     return found
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from clearhead import machine
 from clearhead.errors import OptionError
-from clearhead.native import FORMATS, library
+from clearhead.native import FORMATS, library, token
 from clearhead.products import native
 
 GROUP = 32
@@ -92,7 +92,7 @@ class Codes(NamedTuple):
     def product(self, x_K: Tensor, bias_N: Tensor | None = None) -> Tensor:
         """x W^T + b over the last axis of x, in the dtype of x."""
         K = x_K.shape[-1]
-        if 0 < x_K.numel() <= native.ROWS * K and self._native(x_K):
+        if 0 < x_K.numel() <= token.ROWS * K and self._native(x_K):
             return native.product(KERNELS[self.codes.dtype], x_K, self.codes, self.scales, bias_N)
         pieces = self.split(_rows_at_once(K, self.codes.device))
         y_N = torch.cat([F.linear(x_K, each.dense(x_K.dtype)) for each in pieces], dim=-1)

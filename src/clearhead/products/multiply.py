@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from clearhead.native import FORMATS, STEP, library
+from clearhead.native import FORMATS, library
 from clearhead.products import choosing, native
 from clearhead.products.few_bits import Codes, Quantised
 
@@ -28,7 +28,7 @@ def product(x_E: Tensor, weight_FE: Tensor | Quantised | Codes, bias_F: Tensor |
     if torch.is_grad_enabled() or not 0 < numbers <= FEW * width or not direct(x_E, weight_FE):
         return F.linear(x_E, weight_FE, bias_F)
     if weight_FE.numel() < choosing.SMALLEST:
-        if numbers == width and width % STEP == 0 and library() is not None:
+        if library() is not None:
             return native.product(FORMATS[weight_FE.dtype], x_E, weight_FE, None, bias_F)
         return F.linear(x_E, weight_FE, bias_F)
     rows = _classes[numbers // width]

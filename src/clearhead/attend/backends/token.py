@@ -1,4 +1,4 @@
-"""One query of one text on a processor: a kernel in C, whose calls can be recorded."""
+"""A query of each of a few rows on a processor: a kernel in C, whose calls can be recorded."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ NAME: str = "token"
 
 
 def refuses(request: Request) -> list[str]:
-    """Refuses gradients, other devices, several queries or texts, biases, and masks besides causal ones and windows."""
+    """Refuses gradients, other devices, many rows, biases, and masks besides causal ones and windows.
+
+    Rows are those of a batch with one query each, or the queries of one text that all see the whole source.
+    """
     q, k, v, score = request.q_BHQD, request.k_BGKD, request.v_BGKD, request.score
     why: list[str] = []
-    sinks = () if score.sinks_H is None else (score.sinks_H,)
-    if q.shape[0] != 1 or q.shape[2] != 1:
-        why.append("takes a single query")
+    one = q.shape[2] == 1 or (q.shape[0] == 1 and request.site.kind == "cross" and not request.mask.parts)
+    if not one or q.shape[0] * q.shape[2] > token.ROWS:
+        why.append(f"takes a single query, in up to {token.ROWS} rows")
     elif q.is_cpu and not torch.compiler.is_compiling() and library() is None:
         why.append("is not compiled here")
-    elif not token.takes(q, *sinks, axes=3):
+    elif not token.attends(q, score.sinks_H):
         why.append("works without gradients on a processor, in 32 or 16 bits")
     if q.shape[3] % token.LANES or v.shape[3] != q.shape[3]:
         why.append(

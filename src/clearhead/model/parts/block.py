@@ -151,7 +151,7 @@ class ParallelBlock(Block):
 
 def total(a_BTE: Tensor, b_BTE: Tensor) -> Tensor:
     """a + b."""
-    return token.add(a_BTE, b_BTE) if token.takes(a_BTE, b_BTE) else a_BTE + b_BTE
+    return token.add(a_BTE, b_BTE) if token.takes(a_BTE, b_BTE, most=token.ROWS) else a_BTE + b_BTE
 
 
 BLOCKS: dict[str, type[Block]] = {

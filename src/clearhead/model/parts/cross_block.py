@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from clearhead.model.config import TransformerConfig
-from clearhead.model.parts.block import Block, BlockInputs
+from clearhead.model.parts.block import Block, BlockInputs, total
 from clearhead.model.parts.cross_attention import CrossAttention
 from clearhead.model.parts.norms import norm
 from clearhead.model.parts.stream import Adds, Maps, Step
@@ -22,9 +22,9 @@ class CrossBlock(Block):
         self.cross = CrossAttention(config.width, config.attention, config.norm, self.cross_site)
 
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
-        x_BTE = x_BTE + self._attended(self._attention(self.attention_norm(x_BTE), given))
-        x_BTE = x_BTE + self._crossed(self.cross_norm(x_BTE), given)
-        return x_BTE + self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads))
+        x_BTE = total(x_BTE, self._attended(self._attention(self.attention_norm(x_BTE), given)))
+        x_BTE = total(x_BTE, self._crossed(self.cross_norm(x_BTE), given))
+        return total(x_BTE, self._fed(self.feed_forward(self.feed_forward_norm(x_BTE), given.loads)))
 
     def _crossed(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
         """What cross-attention adds to the stream."""
@@ -46,9 +46,9 @@ class PostCrossBlock(CrossBlock):
     """norm(x + attention(x)), norm(x + cross(x)), norm(x + feed_forward(x)) (Vaswani et al. 2017, 3.1)."""
 
     def _through(self, x_BTE: Tensor, given: BlockInputs) -> Tensor:
-        x_BTE = self.attention_norm(x_BTE + self._attended(self._attention(x_BTE, given)))
-        x_BTE = self.cross_norm(x_BTE + self._crossed(x_BTE, given))
-        return self.feed_forward_norm(x_BTE + self._fed(self.feed_forward(x_BTE, given.loads)))
+        x_BTE = self.attention_norm(total(x_BTE, self._attended(self._attention(x_BTE, given))))
+        x_BTE = self.cross_norm(total(x_BTE, self._crossed(x_BTE, given)))
+        return self.feed_forward_norm(total(x_BTE, self._fed(self.feed_forward(x_BTE, given.loads))))
 
     def steps(self) -> list[Step]:
         """What the layer does to the stream."""

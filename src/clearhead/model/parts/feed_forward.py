@@ -43,7 +43,7 @@ def activated(config: FeedForwardConfig) -> Callable[[Tensor], Tensor]:
 
 
 def _activated(name: str, gated: bool, h_BTR: Tensor) -> Tensor:
-    if token.takes(h_BTR):
+    if token.takes(h_BTR, most=token.ROWS):
         return token.activate(h_BTR, name, gated=gated)
     if not gated:
         return ACTIVATIONS[name](h_BTR)

@@ -99,7 +99,7 @@ class Embedding(nn.Embedding):
         """ids_BT -> x_BTE. Raises RequestError for ids outside the vocabulary (on CUDA the kernel finds them)."""
         try:
             if self._takes(input):
-                return self._row(input)
+                return self._rows(input)
             if isinstance(self.weight, Quantised):
                 rows_NE = self.weight.held.pick(input.flatten()).dense(self.weight.dtype)
                 return rows_NE.view(*input.shape, -1)
@@ -111,18 +111,19 @@ class Embedding(nn.Embedding):
             ) from None
 
     def _takes(self, ids_BT: Tensor) -> bool:
-        """Whether the kernel in C takes these ids: it reads one row."""
+        """Whether the kernel in C takes these ids: it reads a few rows."""
         return (
-            ids_BT.numel() == 1
+            0 < ids_BT.numel() <= token.ROWS
             and ids_BT.dtype == torch.int64
             and ids_BT.is_cpu
+            and ids_BT.is_contiguous()
             and token.usable(self.weight)
             and (isinstance(self.weight, Quantised) or self.weight.is_contiguous())
         )
 
-    def _row(self, id_BT: Tensor) -> Tensor:
+    def _rows(self, ids_BT: Tensor) -> Tensor:
         weight, scales = self.weight.held if isinstance(self.weight, Quantised) else (self.weight, None)
-        x_BTE = token.embed(id_BT, weight, scales, self.embedding_dim, self.weight.dtype)
+        x_BTE = token.embed(ids_BT, weight, scales, self.embedding_dim, self.weight.dtype)
         if x_BTE is None:
             raise IndexError
         return x_BTE

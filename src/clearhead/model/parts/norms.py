@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,10 +33,31 @@ def rms_norm_offset(x: Tensor, weight: Tensor, config: NormConfig) -> Tensor:
     return rms_norm(x.to(dtype), config.offset + weight.to(dtype), config.eps).to(x.dtype)
 
 
-class RMSNorm(nn.Module):
+class Norm(nn.Module, ABC):
+    """factors_E * (x - mean x) / scale + bias_E, or without the mean or the bias.
+
+    scale: sqrt(mean of the squared numbers above it + eps)
+    centred: whether the mean is taken off
+    """
+
+    weight: Tensor = registered("weight")
+    centred: ClassVar[bool] = False
+    bias: Tensor | None
+    eps: float
+
+    def factors(self) -> Tensor:
+        """factors_E, in float64, without a gradient."""
+        return self.weight.detach().double()
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape and dtype as x."""
+
+
+class RMSNorm(Norm):
     """``rms_norm`` with a trained weight."""
 
-    weight = registered("weight")
+    bias = None
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -42,40 +66,55 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
-        return self.into(x, None) if token.takes(x, self.weight) else rms_norm(x, self.weight, self.eps)
+        if token.takes(x, self.weight, most=token.ROWS):
+            return token.rms_norm(x, self.weight, self.eps)
+        return rms_norm(x, self.weight, self.eps)
 
-    def into(self, x: Tensor, out: Tensor | None) -> Tensor:
-        """``forward`` for a single token that ``native.token`` takes; writes to ``out`` unless it is None."""
-        return token.rms_norm(x, self.weight, self.eps, out=out)
+    def into(self, x_XE: Tensor, out_XE: Tensor) -> None:
+        """``forward`` for parts of a single token that ``native.token`` takes; writes to ``out``."""
+        token.head_norm(x_XE, self.weight, self.eps, 0.0, out_XE)
 
 
-class OffsetRMSNorm(nn.Module):
+class OffsetRMSNorm(Norm):
     """``rms_norm_offset`` with a trained weight."""
 
-    weight = registered("weight")
+    bias = None
 
     def __init__(self, width: int, config: NormConfig) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((width,), 1 - config.offset))
-        self.config = config
+        self.config, self.eps = config, config.eps
+
+    def factors(self) -> Tensor:
+        """As ``Norm.factors``, the offset added."""
+        return self.config.offset + super().factors()
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
-        return self.into(x, None) if token.takes(x, self.weight) else rms_norm_offset(x, self.weight, self.config)
+        if token.takes(x, self.weight, most=token.ROWS):
+            return token.rms_norm(x, self.weight, self.eps, self.config.offset)
+        return rms_norm_offset(x, self.weight, self.config)
 
-    def into(self, x: Tensor, out: Tensor | None) -> Tensor:
+    def into(self, x_XE: Tensor, out_XE: Tensor) -> None:
         """As ``RMSNorm.into``."""
-        return token.rms_norm(x, self.weight, self.config.eps, self.config.offset, out=out)
+        token.head_norm(x_XE, self.weight, self.eps, self.config.offset, out_XE)
 
 
 class HeadNorm(nn.Module):
     """RMSNorm over each head, with one weight for queries and one for keys, computed in one call (Qwen 3)."""
 
+    over_heads: ClassVar[bool] = False
+
     def __init__(self, config: AttentionConfig, norm: NormConfig) -> None:
         super().__init__()
-        self.heads, self.kv_heads, self.norm = config.heads, config.kv_heads, norm
+        self.heads, self.kv_heads, self.norm, self.eps = config.heads, config.kv_heads, norm, norm.eps
         self.query = nn.Parameter(torch.full((config.head_width,), 1 - norm.offset))
         self.key = nn.Parameter(torch.full((config.head_width,), 1 - norm.offset))
+
+    def factors(self, head: int, key_head: int) -> tuple[Tensor, Tensor]:
+        """The factors (D,) of a head's query and of a key, as ``Norm.factors``."""
+        query_D, key_D = (self.norm.offset + each.detach().double() for each in (self.query, self.key))
+        return query_D, key_D
 
     def queries(self, q_BTHD: Tensor) -> Tensor:
         """Queries alone, as in cross-attention."""
@@ -91,7 +130,7 @@ class HeadNorm(nn.Module):
             normed_BTXD = torch.empty_like(qk_BTXD)
             for part, weight in ((slice(self.heads), self.query), (slice(self.heads, None), self.key)):
                 given, out = qk_BTXD[:, :, part], normed_BTXD[:, :, part]
-                token.rms_norm(given, weight, self.norm.eps, self.norm.offset, out=out)
+                token.head_norm(given, weight, self.norm.eps, self.norm.offset, out)
             return normed_BTXD
         weight_XD = torch.cat((self.query.expand(self.heads, -1), self.key.expand(self.kv_heads, -1)))
         return self._normed(qk_BTXD, weight_XD)
@@ -105,11 +144,18 @@ class HeadNorm(nn.Module):
 class ProjectionNorm(nn.Module):
     """RMSNorm over all query heads of a place together, and over all its key heads (OLMo 2, 2025, 3.2)."""
 
+    over_heads: ClassVar[bool] = True
+
     def __init__(self, config: AttentionConfig, norm: NormConfig) -> None:
         super().__init__()
-        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.heads, self.kv_heads, self.eps = config.heads, config.kv_heads, norm.eps
         self.query = _rms(config.heads * config.head_width, norm)
         self.key = _rms(config.kv_heads * config.head_width, norm)
+
+    def factors(self, head: int, key_head: int) -> tuple[Tensor, Tensor]:
+        """The factors (D,) of a head's query and of a key, as ``Norm.factors``."""
+        queries_HD, keys_GD = self.query.factors().view(self.heads, -1), self.key.factors().view(self.kv_heads, -1)
+        return queries_HD[head], keys_GD[key_head]
 
     def queries(self, q_BTHD: Tensor) -> Tensor:
         """Queries alone, as in cross-attention."""
@@ -132,11 +178,11 @@ class ProjectionNorm(nn.Module):
         return torch.cat(normed, dim=-1).view_as(qk_BTXD)
 
 
-class LayerNorm(nn.Module):
+class LayerNorm(Norm):
     """(x - mean) / sqrt(variance + eps) * weight + bias over the last axis (Ba et al. 2016)."""
 
-    weight = registered("weight")
-    bias = registered("bias")
+    centred = True
+    bias: Tensor | None = registered("bias")
 
     def __init__(self, width: int, config: NormConfig) -> None:
         super().__init__()
@@ -147,7 +193,7 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape and dtype as x."""
         weight, bias = self.weight, self.bias
-        if token.takes(x, weight, *(() if bias is None else (bias,))):
+        if token.takes(x, weight, *(() if bias is None else (bias,)), most=token.ROWS):
             return token.layer_norm(x, weight, bias, self.eps)
         return torch.layer_norm(x, weight.shape, weight, bias, self.eps)
 
@@ -156,7 +202,7 @@ def _rms(width: int, config: NormConfig) -> RMSNorm | OffsetRMSNorm:
     return OffsetRMSNorm(width, config) if config.offset else RMSNorm(width, config.eps)
 
 
-def norm(config: NormConfig, width: int) -> nn.Module:
+def norm(config: NormConfig, width: int) -> Norm:
     """The norm the config names."""
     return _rms(width, config) if config.kind == "rms" else LayerNorm(width, config)
 

@@ -119,8 +119,8 @@ class Learned(nn.Module):
         self.first = first
 
     def forward(self, x_BTE: Tensor, places_BT: Tensor | int) -> Tensor:
-        """x_BTE plus the vectors of its places. An int is the place of a single token, for the kernel in C."""
-        if isinstance(places_BT, int) and token.takes(x_BTE, self.weight, axes=1):
+        """x_BTE plus the vectors of its places. An int is that of every token, for the kernel in C."""
+        if isinstance(places_BT, int) and token.takes(x_BTE, self.weight, most=token.ROWS):
             return token.placed(x_BTE, self.weight, self.first, places_BT)
         return x_BTE + self.weight[places_BT + self.first if self.first else places_BT]
 
@@ -137,7 +137,7 @@ class Sinusoids:
 
     def __call__(self, x_BTE: Tensor, places_BT: Tensor | int) -> Tensor:
         """x_BTE plus the vectors of its places, given as to ``Learned``."""
-        if isinstance(places_BT, int) and token.takes(x_BTE):
+        if isinstance(places_BT, int) and token.takes(x_BTE, most=token.ROWS):
             return token.placed(x_BTE, self._table(x_BTE.device), 0, places_BT)
         return x_BTE + self._table(x_BTE.device)[places_BT].to(x_BTE.dtype)
 
