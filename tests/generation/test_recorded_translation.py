@@ -15,9 +15,10 @@ from clearhead.language_model import LanguageModel
 from clearhead.model import EncoderDecoderConfig, build, quantise, recorded, transformer
 from clearhead.model.parts.config import FeedForwardConfig, NormConfig
 from clearhead.native import library
+from clearhead.tap import Site
 from clearhead.watching import watch
 from little_configs import TRANSLATOR
-from little_translators import LETTERS
+from little_translators import LETTERS, SEPARATOR
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no C compiler, or a processor without AVX2")
 
@@ -29,6 +30,7 @@ MARIAN = replace(
     attention=replace(TRANSLATOR.attention, heads=4, kv_heads=4, head_width=16),
     feed_forward=FeedForwardConfig(kind="silu", width=106, bias=True),  # a multiple of 2 only, as the dial has it
     embedding_scale=8.0,
+    tied=False,  # else random weights repeat the token before, and greedy search ends at once
 )
 CONFIGS = {
     "Marian": MARIAN,
@@ -44,7 +46,7 @@ def made(config: EncoderDecoderConfig = MARIAN, *, bits: int | None = None, seed
     network = build(config, seed=seed).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            parameter.mul_(1.0 if "norm" in name else 4.0)
+            parameter.mul_(1.0 if "norm" in name else 2.0)
     if bits is not None:
         quantise(network, bits)
     return LanguageModel(network, LETTERS)
@@ -106,11 +108,24 @@ def test_texts_translated_together_are_not_recorded(tapes: list[str | None]) -> 
     assert [each.ids for each in found] == [each.ids for each in alone]
 
 
-def test_watched_translations_have_the_same_bits() -> None:
+@pytest.mark.parametrize("beams", [1, 5])
+def test_watched_translations_have_the_same_bits(beams: int) -> None:
     model = made()
-    found = translate(model, TEXTS, together=1)
+    found = translate(model, TEXTS, together=1, beams=beams)
     with watch(model):
-        assert translate(model, TEXTS, together=1) == found
+        assert translate(model, TEXTS, together=1, beams=beams) == found
+
+
+@pytest.mark.parametrize("site", [Site(1), Site(1, "cross")], ids=str)
+def test_a_record_of_a_greedy_translation_has_the_maps_of_one_pass(site: Site) -> None:
+    model = made()
+    with watch(model) as record:
+        ids = translate(model, TEXTS[0], beams=1).ids
+    with watch(model) as whole, torch.inference_mode():
+        source = torch.tensor([[*LETTERS.encode(TEXTS[0]), SEPARATOR]])
+        model.network(torch.tensor([[SEPARATOR, *ids[:-1]]]), source_BS=source)
+    assert len(ids) > 5
+    torch.testing.assert_close(record[0].map(site, 2)[:], whole[0].map(site, 2)[:], rtol=0, atol=1e-5)
 
 
 def test_sampled_translations(tapes: list[str | None]) -> None:

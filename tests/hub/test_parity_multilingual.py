@@ -114,7 +114,7 @@ def test_greedy_and_beam_search(kind: str, beams: int, tmp_path: Path) -> None:
         forced=Forced(first=9, last=2),
         ends=frozenset({2}),
         limits=[12] * 3,
-        allowed=lambda logprobs_RV, _: logprobs_RV,
+        forbid=lambda logprobs_RV, _: None,
     )
     longest = max(map(len, sources))
     out = model.generate(

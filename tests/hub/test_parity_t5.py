@@ -143,7 +143,7 @@ def test_greedy_and_beam_search(both: tuple[PreTrainedModel, LanguageModel], bea
         length_penalty=1.0,
         ends=frozenset({1}),
         limits=[12, 12],
-        allowed=lambda logprobs_RV, _: logprobs_RV,
+        forbid=lambda logprobs_RV, _: None,
     )
     written = [each.ids for found in search.run() for each in found]
     text_BS = torch.arange(19) < LENGTHS[:, None]

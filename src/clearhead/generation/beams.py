@@ -107,16 +107,17 @@ class BeamSearch:
         texts: list[int] = []
         scores: list[list[float]] = []
         new: list[list[int]] = []
-        every = zip(self._texts, best_BC.tolist(), which_BC.tolist(), strict=True)
-        for group, (text, sums, which) in enumerate(every):
+        beams_BC, tokens_BC = which_BC // V, which_BC % V
+        every = zip(self._texts, best_BC.tolist(), beams_BC.tolist(), tokens_BC.tolist(), strict=True)
+        for group, (text, sums, beams, tokens) in enumerate(every):
             if math.isnan(sums[0]):  # the largest, if there is any: of a row whose logits are not finite, all are
                 raise NotFiniteError(self._state.length)
-            beams = self._continued(text, group, sums, [divmod(each, V) for each in which])
-            if beams:
+            going = self._continued(text, group, sums, beams, tokens)
+            if going:
                 texts.append(text)
-                scores.append([score for score, _, _ in beams])
-                kept += [group * K + beam for _, beam, _ in beams]
-                new += [[*self._new[group * K + beam], token] for _, beam, token in beams]
+                scores.append([score for score, _, _ in going])
+                kept += [group * K + beam for _, beam, _ in going]
+                new += [[*self._new[group * K + beam], token] for _, beam, token in going]
         self._texts, self._scores, self._new = texts, scores, new
         if texts:
             if kept != list(range(len(self._next_RT))):
@@ -124,14 +125,30 @@ class BeamSearch:
             self._next_RT = _tensor([ids[-1] for ids in new], np.int64, logprobs_RV)[:, None]
 
     def _continued(
-        self, text: int, group: int, sums: Sequence[float], which: Sequence[tuple[int, int]]
+        self, text: int, group: int, sums: Sequence[float], beams: Sequence[int], tokens: Sequence[int]
     ) -> list[tuple[float, int, int]]:
         """The beams of a text that go on: score, beam and token of each; none if the text is done."""
-        finished, running = self._finished[text], list[tuple[float, int, int]]()
+        K, finished = self._beams, self._finished[text]
         length, limit = len(self._new[0]) + 1, self._limits[text]
-        full = length == limit
-        chosen = not full or self._forced.last is None
-        for rank, (logprob, (beam, token)) in enumerate(zip(sums, which, strict=True)):
+        running = list(zip(sums, beams, tokens, strict=True))
+        # Mostly none of the best ends: then they simply go on.
+        if length == limit or sums[K - 1] <= NEVER or not self._ends.isdisjoint(tokens[:K]):
+            running = self._finish(text, group, running, full=length == limit)
+        running = running[:K]
+        enough = len(finished) == K
+        at_once = K == 1 or self._early is True
+        hoped = limit if self._early == "never" and self._penalty > 0 else length
+        if not running or (enough and (at_once or running[0][0] / hoped**self._penalty <= finished[-1].score)):
+            return []
+        return running + [(NEVER, running[0][1], running[0][2])] * (K - len(running))
+
+    def _finish(
+        self, text: int, group: int, candidates: Sequence[tuple[float, int, int]], *, full: bool
+    ) -> list[tuple[float, int, int]]:
+        """Keeps what ends, at the limit everything, as finished. Returns the candidates that go on."""
+        finished, running = self._finished[text], list[tuple[float, int, int]]()
+        length, chosen = len(self._new[0]) + 1, not full or self._forced.last is None
+        for rank, (logprob, beam, token) in enumerate(candidates):
             if logprob <= NEVER:
                 continue
             if not full and token not in self._ends:
@@ -142,13 +159,7 @@ class BeamSearch:
                 finished.append(Hypothesis(ids, logprob, score, ended=ended, complete=ended and chosen))
         finished.sort(key=lambda each: -each.score)  # stable: ties keep their order
         del finished[self._beams :]
-        running = running[: self._beams]
-        enough = len(finished) == self._beams
-        at_once = self._beams == 1 or self._early is True
-        hoped = limit if self._early == "never" and self._penalty > 0 else length
-        if not running or (enough and (at_once or running[0][0] / hoped**self._penalty <= finished[-1].score)):
-            return []
-        return running + [(NEVER, running[0][1], running[0][2])] * (self._beams - len(running))
+        return running
 
 
 def _tensor(values: Sequence[Any], dtype: type[np.generic], like: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ GLOBAL_HOOKS = [vars(modules)[name] for name in ("_global_forward_hooks", "_glob
 def recordable(network: Network, ids_BT: Tensor, cache: Cache) -> bool:
     """Whether a pass over these ids, with no mask of the caller's, may be recorded.
 
-    They are one token, or one in each row of a translation of a single text.
+    They are one token or, unwatched, one in each row of a translation of a single text.
     """
     rows, source = len(ids_BT), cache.source
     return (
@@ -33,7 +33,7 @@ def recordable(network: Network, ids_BT: Tensor, cache: Cache) -> bool:
         and ids_BT.is_cpu
         and cache.fits(rows, cache.length + 1)
         and not network.training
-        and (rows == 1 or not tap.watchers())
+        and (source is None or not tap.watchers())
         and all(watcher.looks for watcher in tap.watchers())
         and token.usable(network.embedding.weight)
     )
