@@ -23,11 +23,15 @@ ROWS = 16  # the most rows that a caller may offer
 
 
 def takes(x: Tensor, *others: Tensor, axes: int = 1, most: int = 1) -> bool:
-    """Whether the kernels take x and others. The axes of x before its last ``axes`` make at most ``most`` rows."""
+    """Whether the kernels take x and others: at most ``most`` rows, each with a single token, of its last ``axes``.
+
+    Of more tokens in a row, as in prompts, PyTorch makes faster work.
+    """
     return (
         not torch.compiler.is_compiling()
         and not torch.is_grad_enabled()
         and 0 < x.numel() <= most * math.prod(x.shape[-axes:])
+        and (x.dim() == axes or x.shape[-axes - 1] == 1)
         and x.is_contiguous()
         and all(each.dtype == x.dtype and each.is_cpu and each.is_contiguous() for each in others)
         and usable(x)

@@ -114,6 +114,7 @@ class Embedding(nn.Embedding):
         """Whether the kernel in C takes these ids: it reads a few rows."""
         return (
             0 < ids_BT.numel() <= token.ROWS
+            and ids_BT.shape[-1] == 1
             and ids_BT.dtype == torch.int64
             and ids_BT.is_cpu
             and ids_BT.is_contiguous()
