@@ -131,7 +131,7 @@ class BeamSearch:
         K, finished = self._beams, self._finished[text]
         length, limit = len(self._new[0]) + 1, self._limits[text]
         running = list(zip(sums, beams, tokens, strict=True))
-        # Mostly none of the best ends: then they simply go on.
+        # Usually no candidate ends here, and the best ones simply go on.
         if length == limit or sums[K - 1] <= NEVER or not self._ends.isdisjoint(tokens[:K]):
             running = self._finish(text, group, running, full=length == limit)
         running = running[:K]

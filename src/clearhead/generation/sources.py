@@ -9,11 +9,10 @@ from clearhead.errors import TextError, many
 from clearhead.language_model import LanguageModel
 from clearhead.machine import check_free
 from clearhead.model import Network, State
+from clearhead.model.parts.source import roomy
 from clearhead.tap import reserve, rows
 from clearhead.watching import Edit, edited, tokenized_text
 from clearhead.watching.places import placed
-
-PLACES = 64  # the least room for the translation of a single text, so that the next one fits in
 
 
 def source_ids(model: LanguageModel, text: str) -> list[int]:
@@ -64,7 +63,7 @@ def read(
     Raises MemoryNeededError, with bytes needed and bytes free, before allocating anything.
     """
     if len(sources) == 1:
-        places = max(places, min(model.config.context, max(PLACES, 1 << (places - 1).bit_length())))
+        places = max(places, min(model.config.context, roomy(places)))
     if known is None or known.capacity < places or len(sources) > 1:  # measuring takes as long as a token
         _check_memory(model.network, sources, places, beams)
     with nullcontext() if numbers is None else rows(numbers):

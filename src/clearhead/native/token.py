@@ -23,9 +23,9 @@ ROWS = 16  # the most rows that a caller may offer
 
 
 def takes(x: Tensor, *others: Tensor, axes: int = 1, most: int = 1) -> bool:
-    """Whether the kernels take x and others: at most ``most`` rows, each with a single token, of its last ``axes``.
+    """Whether the kernels take x and others: at most ``most`` rows with one token each, which x's last ``axes`` hold.
 
-    Of more tokens in a row, as in prompts, PyTorch makes faster work.
+    With more tokens in a row, as in a prompt, PyTorch is faster.
     """
     return (
         not torch.compiler.is_compiling()

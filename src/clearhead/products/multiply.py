@@ -28,7 +28,7 @@ def product(x_E: Tensor, weight_FE: Tensor | Quantised | Codes, bias_F: Tensor |
     if torch.is_grad_enabled() or not 0 < numbers <= FEW * width or not direct(x_E, weight_FE):
         return F.linear(x_E, weight_FE, bias_F)
     if weight_FE.numel() < choosing.SMALLEST:
-        if library() is not None:
+        if library() is not None and (x_E.dim() == 1 or x_E.shape[-2] == 1):  # one new token in each row, not a prompt
             return native.product(FORMATS[weight_FE.dtype], x_E, weight_FE, None, bias_F)
         return F.linear(x_E, weight_FE, bias_F)
     rows = _classes[numbers // width]

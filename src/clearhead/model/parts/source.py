@@ -12,7 +12,12 @@ from clearhead.attend import Mask
 from clearhead.attend.mask import Padding
 
 Projected = tuple[Tensor, Tensor]
-PLACES = 64  # the least memory for a single text, in tokens, so that the next one fits in
+PLACES = 64  # the least that is made room for
+
+
+def roomy(places: int) -> int:
+    """Places to make room for if so many are needed for one text, so that most later ones fit in the same memory."""
+    return max(PLACES, 1 << (places - 1).bit_length())
 
 
 @dataclass(kw_only=True, eq=False)
@@ -44,7 +49,7 @@ class Source:
         """Copies keys and values of a text to where its layer has memory, a group's one after another."""
         S = made[0].shape[2]
         if layer not in self.memory or self.memory[layer][0].shape[2] < S:
-            size = max(PLACES, 1 << (S - 1).bit_length())
+            size = roomy(S)
             k_1GSD, v_1GSD = (each.new_empty(*each.shape[:2], size, each.shape[3]) for each in made)
             self.memory[layer] = k_1GSD, v_1GSD
         k_1GSD, v_1GSD = (room.narrow(2, 0, S).copy_(each) for room, each in zip(self.memory[layer], made, strict=True))
